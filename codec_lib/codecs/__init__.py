@@ -1,0 +1,1 @@
+"""One room per codec, all behind the protocol of `codec_lib.codecs.protocol`."""
