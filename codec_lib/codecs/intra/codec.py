@@ -1,0 +1,208 @@
+"""The `intra` codec: every frame of a clip coded by itself, one packet a frame, one model for 64 rates."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codec_lib.codecs.intra.entropy_path import UNIT, FloatEntropy, IntegerEntropy, relative
+from codec_lib.codecs.intra.model import Analysis, IntraConfig, IntraModel, Synthesis
+from codec_lib.codecs.protocol import Codec, Progress
+from codec_lib.entropy.coder import Decoder, Encoder
+from codec_lib.entropy.container import NOT_PORTABLE, Packet, StreamHeader, read_stream, salvage, write_stream
+from codec_lib.entropy.integer import LIMIT
+from codec_lib.entropy.priors import dual_masks
+from codec_lib.entropy.stream_errors import CorruptStream, SymbolMismatch, WrongCheckpoint
+from codec_lib.entropy.tables import CodingTables
+from codec_lib.video.clip import Video
+from codec_lib.video.padding import crop, pad_to_multiple
+
+STRIDE = 64
+"""Frame sides are padded to multiples of this: z lies at 1/64."""
+SYMBOL_LIMIT = 2**15 - 1
+
+
+class IntraCodec(Codec):
+    """Real streams from a trained `IntraModel`.
+
+    model: float networks; of them `g_a` and `h_a` are used by the encoder and `g_s` by the decoder.
+    entropy: the probability path (`IntegerEntropy`, or `FloatEntropy` for streams that are not portable).
+    tables: one integer table for each scale class.
+    checkpoint: first four bytes of the checkpoint's SHA-256, carried by streams.
+    batch: frames that go through the networks together; changes speed and memory, never symbols.
+    channels_last: memory layout of the network inputs; changes speed, never symbols.
+    """
+
+    name = "intra"
+
+    def __init__(self, model: IntraModel, entropy: IntegerEntropy | FloatEntropy, tables: CodingTables,
+                 checkpoint: bytes, *, profile: str = "lab", device: str = "cpu", batch: int = 4,
+                 channels_last: bool = True):
+        self.config: IntraConfig = model.config
+        self.profile, self.device, self.batch = profile, torch.device(device), batch
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.g_a: Analysis = model.g_a
+        self.h_a = model.h_a
+        self.g_s: Synthesis = model.g_s
+        for network in (self.g_a, self.h_a, self.g_s, entropy):
+            network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
+        self.entropy, self.tables, self.checkpoint = entropy, tables, checkpoint
+        self.qualities = range(self.config.n_qualities)
+        self.default_qualities = (0, 12, 25, 38, 50, 63)
+        entropy.check()
+
+    # ---- encoding
+
+    @torch.inference_mode()
+    def encode(self, video: Video, quality: int, progress: Progress | None = None) -> bytes:
+        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64 by repeating the border."""
+        self.check_quality(quality)
+        packets = []
+        for start in range(0, len(video), self.batch):
+            z_hat, y_sym, y_class = self.latents(video.frames[start : start + self.batch], quality)
+            for z, s, c in zip(z_hat, y_sym, y_class, strict=True):
+                packets.append(self._packet(z, s, c, quality))
+            if progress:
+                progress(len(packets), len(video))
+        header = StreamHeader(
+            codec=self.name, profile=self.profile, checkpoint=self.checkpoint, width=video.width, height=video.height,
+            frames=len(video), fps=Fraction(video.fps), quality=quality,
+            flags=0 if self.entropy.portable else NOT_PORTABLE,
+        )
+        return write_stream(header, packets)
+
+    @torch.inference_mode()
+    def latents(self, frames: Tensor, quality: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Symbols of uint8 frames (N, 3, H, W): z_hat (N, C_z, h, w), y symbols and their classes (N, C_y, 4h, 4w)."""
+        x, _ = pad_to_multiple(frames.to(self.device).float() / 255, STRIDE)
+        u = relative(quality, self.config).to(self.device)
+        y = self.g_a(x.contiguous(memory_format=self.layout), u)
+        z_hat = self.h_a(y).round().clamp(-LIMIT, LIMIT)
+        features = self.entropy.features(z_hat, quality)
+        first, _ = dual_masks(*y.shape[1:], device=self.device)
+        mean_1, class_1 = self.entropy.step_1(features)
+        sym_1 = (y - mean_1 / UNIT).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        seen = torch.where(first, sym_1 * UNIT + mean_1, 0.0)
+        mean_2, class_2 = self.entropy.step_2(features, seen)
+        sym_2 = (y - mean_2 / UNIT).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        symbols, classes = torch.where(first, sym_1, sym_2), torch.where(first, class_1, class_2)
+        return _int(z_hat, np.int32), _int(symbols, np.int32), _int(classes, np.uint8)
+
+    def _packet(self, z: np.ndarray, symbols: np.ndarray, classes: np.ndarray, quality: int) -> Packet:
+        first, second = (m[0].numpy() for m in dual_masks(*symbols.shape))
+        coder = Encoder(self.tables)
+        coder.push(z.ravel(), self._z_classes(z.shape, quality))
+        coder.push(symbols[first], classes[first])
+        coder.push(symbols[second], classes[second])
+        return Packet(coder.finish(), _digest(z, symbols))
+
+    def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
+        return np.repeat(_int(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
+
+    # ---- decoding
+
+    @torch.inference_mode()
+    def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
+        """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
+        header, packets = (salvage if salvaged else read_stream)(stream)
+        frames, (h, w) = [], (header.height, header.width)
+        u = relative(header.quality, self.config).to(self.device)
+        for _, y16 in self._symbols(header, packets, salvaged):
+            x = crop(self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), u), (h, w))
+            frames.append((x.clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+            if progress:
+                progress(sum(map(len, frames)), header.frames)
+        if not frames:
+            raise CorruptStream("no frame lies before the damage: nothing can be salvaged", packet=0)
+        return Video(torch.cat(frames).contiguous(), header.fps, "intra")
+
+    @torch.inference_mode()
+    def symbols_sha256(self, stream: bytes) -> str:
+        """SHA-256 over the symbols of all frames: z then y of each, as little-endian int16."""
+        header, packets = read_stream(stream)
+        total = hashlib.sha256()
+        for symbols, _ in self._symbols(header, packets):
+            for z, y in zip(*symbols, strict=True):
+                total.update(_bytes(z, y))
+        return total.hexdigest()
+
+    def _symbols(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False
+                 ) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Tensor]]:
+        """Decode packets batch by batch: ((z, y symbols), y_hat in sixteenths), each (n, C, ., .)."""
+        self._accept(header, packets, salvaged)
+        for start in range(0, len(packets), self.batch):
+            yield self._decode_batch(packets[start : start + self.batch], start, header)
+
+    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> None:
+        if header.checkpoint != self.checkpoint:
+            raise WrongCheckpoint(
+                f"the stream was made with checkpoint {header.checkpoint.hex()}, this one is {self.checkpoint.hex()}: "
+                "decode with the version of the project that made it"
+            )
+        if header.quality not in self.qualities:
+            raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
+        if len(packets) != header.frames and not salvaged:
+            raise CorruptStream(f"{header.frames} frames are announced, {len(packets)} packets are there")
+
+    def _decode_batch(self, packets: list[Packet], index: int, header: StreamHeader):
+        c, quality = self.config, header.quality
+        h, w = -(-header.height // STRIDE), -(-header.width // STRIDE)
+        decoders = [Decoder(p.payload, self.tables) for p in packets]
+        first, second = (m[0].numpy() for m in dual_masks(c.y_channels, 4 * h, 4 * w))
+
+        def pop(classes_of) -> np.ndarray:
+            popped = []
+            for i, d in enumerate(decoders):
+                try:
+                    popped.append(d.pop(classes_of(i)))
+                except CorruptStream as error:
+                    raise CorruptStream(f"packet {index + i}: {error}", packet=index + i) from None
+            return np.stack(popped)
+
+        z_shape = (c.z_channels, h, w)
+        z = pop(lambda i: self._z_classes(z_shape, quality)).reshape(-1, *z_shape)
+        if np.abs(z).max() > LIMIT:
+            raise CorruptStream("hyper-latents are out of range", packet=index)
+        z_hat = torch.from_numpy(z).to(self.device).float().contiguous(memory_format=self.layout)
+        features = self.entropy.features(z_hat, quality)
+        mask_1 = torch.from_numpy(first).to(self.device)
+        mean_1, class_1 = self.entropy.step_1(features)
+        symbols = np.zeros((len(packets), c.y_channels, 4 * h, 4 * w), np.int32)
+        classes = _int(class_1, np.uint8)
+        symbols[:, first] = pop(lambda i: classes[i][first])
+        seen = torch.where(mask_1, self._float(symbols) * UNIT + mean_1, 0.0)
+        mean_2, class_2 = self.entropy.step_2(features, seen)
+        classes = _int(class_2, np.uint8)
+        symbols[:, second] = pop(lambda i: classes[i][second])
+        for i, (d, p) in enumerate(zip(decoders, packets, strict=True)):
+            if _digest(z[i], symbols[i]) != p.digest:
+                raise SymbolMismatch(
+                    f"packet {index + i} decoded to other symbols than were encoded: "
+                    + ("its probabilities do not agree with the encoder's" if self.entropy.portable else
+                       "it was written by the float path, which only decodes where it was made"),
+                    packet=index + i,
+                )
+            d.check_exhausted()
+        y16 = torch.where(mask_1, seen, self._float(symbols) * UNIT + mean_2)
+        return (z, symbols), y16
+
+    def _float(self, symbols: np.ndarray) -> Tensor:
+        return torch.from_numpy(symbols).to(self.device).float()
+
+
+def _int(x: Tensor, kind) -> np.ndarray:
+    return x.cpu().contiguous().numpy().astype(kind)
+
+
+def _bytes(z: np.ndarray, y: np.ndarray) -> bytes:
+    return z.astype("<i2").tobytes() + y.astype("<i2").tobytes()
+
+
+def _digest(z: np.ndarray, y: np.ndarray) -> int:
+    """16 bits of the SHA-256 of one frame's symbols."""
+    return int.from_bytes(hashlib.sha256(_bytes(z, y)).digest()[:2], "little")

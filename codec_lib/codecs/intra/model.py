@@ -1,0 +1,239 @@
+"""The networks of the `intra` codec: a hyperprior image codec with a two-step spatial prior and one model for all rates.
+
+    x --g_a--> y --(gain, round around the mean)--> y_hat --g_s--> x_hat
+               |                      ^
+              h_a                     | mean, scale class
+               |                      |
+               z --round--> z_hat --h_s--> features --prior_1--> step 1 --prior_2--> step 2
+                            `---------- integers only ----------------------------'
+
+`g_a`, `h_a` and `g_s` are ordinary float networks: nothing that the entropy coder needs depends on them. Everything
+between `z_hat` and the probability tables (`h_s`, `prior_1`, `prior_2`) is integer-carried, see
+`codec_lib.entropy.integer`.
+
+Sources: hyperprior, Balle et al. 2018; mean and scale, Minnen et al. 2018; residual bottlenecks, ELIC (He et al. 2022);
+two-step prior and variable rate by interpolated gains, DCVC-HEM (Li et al. 2022). The space-to-depth stem, the
+companding of decoded latents and the integer path are this project's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits, sigma_of
+from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
+from codec_lib.entropy.priors import dual_masks
+from codec_lib.errors import UsageError
+from codec_lib.layers.blocks import QualityScale, ResidualBottleneck, SubpixelUp, interpolate_anchors
+
+HEAD_LIMIT = 4095
+"""Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
+COMPAND = 8.0
+"""Decoded latents enter prior_2 as round(64 asinh(y / 8)) / 16... linear up to about 8, logarithmic beyond."""
+
+
+@dataclass(frozen=True)
+class IntraConfig:
+    """Sizes of the intra codec. Defaults are the lab profile: 7.4 M parameters, about 60 kMAC/pixel in all."""
+
+    widths: tuple[int, int, int] = (128, 192, 256)  # channels at 1/4, 1/8, 1/16 of the frame; the last is y's
+    analysis_blocks: tuple[int, int, int] = (2, 3, 3)  # residual bottlenecks at each of these scales
+    synthesis_blocks: tuple[int, int, int] = (3, 4, 4)
+    z_channels: int = 64  # hyper-latents, at 1/64
+    hyper_width: int = 128
+    context_width: int = 192  # features of h_s that both prior steps read
+    prior_width: int = 256
+    n_qualities: int = 64  # rate points; the published video codecs offer 64 as well
+    anchors: int = 8  # of them learned, the rest interpolated
+    lambda_low: float = 0.0004  # rate-distortion trade at quality 0 and 63: bpp + lambda * 255^2 * MSE
+    lambda_high: float = 0.05
+
+    @property
+    def y_channels(self) -> int:
+        return self.widths[-1]
+
+
+class IntraForward(NamedTuple):
+    """x_hat (N, 3, H, W); bits of y and z, (N,)."""
+
+    x_hat: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+
+
+def compand(y_hat: Tensor) -> Tensor:
+    """Squeeze decoded latents into the range of a hidden activation: (1/4) * 8 asinh(y / 8), |result| < 8."""
+    return COMPAND / 4 * torch.asinh(y_hat / COMPAND)
+
+
+def scaled_blocks(channels: int, count: int, anchors: int) -> nn.ModuleList:
+    """``count`` residual bottlenecks with one quality-dependent gain in front."""
+    return nn.ModuleList([QualityScale(channels, anchors), *(ResidualBottleneck(channels) for _ in range(count))])
+
+
+def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
+    """Apply `scaled_blocks` to x (N, C, H, W) at relative qualities u (N,)."""
+    x = blocks[0](x, u)
+    for block in blocks[1:]:
+        x = block(x)
+    return x
+
+
+class Analysis(nn.Module):
+    """g_a: frame (N, 3, H, W) in [0, 1] to latent (N, C_y, H/16, W/16), already multiplied by the quantiser gain."""
+
+    def __init__(self, c: IntraConfig):
+        super().__init__()
+        w4, w8, w16 = c.widths
+        self.stem = nn.Conv2d(48, w4, 3, padding=1)  # pixel-unshuffle by 4 first: 3 * 16 channels
+        self.blocks4 = scaled_blocks(w4, c.analysis_blocks[0], c.anchors)
+        self.down8 = nn.Conv2d(w4, w8, 3, stride=2, padding=1)
+        self.blocks8 = scaled_blocks(w8, c.analysis_blocks[1], c.anchors)
+        self.down16 = nn.Conv2d(w8, w16, 3, stride=2, padding=1)
+        self.blocks16 = scaled_blocks(w16, c.analysis_blocks[2], c.anchors)
+        self.head = nn.Conv2d(w16, w16, 1)
+        self.gain = QualityScale(w16, c.anchors, first=1.0, last=10.0)
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        h = self.stem(F.pixel_unshuffle(x - 0.5, 4))  # (N, w4, H/4, W/4)
+        h = run(self.blocks4, h, u)
+        h = run(self.blocks8, self.down8(h), u)  # (N, w8, H/8, W/8)
+        h = run(self.blocks16, self.down16(h), u)  # (N, w16, H/16, W/16)
+        return self.gain(self.head(h).float(), u)
+
+
+class Synthesis(nn.Module):
+    """g_s: quantised latent (N, C_y, H/16, W/16) to frame (N, 3, H, W), not clamped."""
+
+    def __init__(self, c: IntraConfig):
+        super().__init__()
+        w4, w8, w16 = c.widths
+        self.gain = QualityScale(w16, c.anchors, first=1.0, last=0.1)
+        self.head = nn.Conv2d(w16, w16, 1)
+        self.blocks16 = scaled_blocks(w16, c.synthesis_blocks[2], c.anchors)
+        self.up8 = SubpixelUp(w16, w8)
+        self.blocks8 = scaled_blocks(w8, c.synthesis_blocks[1], c.anchors)
+        self.up4 = SubpixelUp(w8, w4)
+        self.blocks4 = scaled_blocks(w4, c.synthesis_blocks[0], c.anchors)
+        self.tail = nn.Conv2d(w4, 48, 3, padding=1)
+
+    def forward(self, y_hat: Tensor, u: Tensor) -> Tensor:
+        h = self.head(self.gain(y_hat, u))  # (N, w16, H/16, W/16)
+        h = run(self.blocks16, h, u)
+        h = run(self.blocks8, self.up8(h), u)  # (N, w8, H/8, W/8)
+        h = run(self.blocks4, self.up4(h), u)  # (N, w4, H/4, W/4)
+        return F.pixel_shuffle(self.tail(h), 4).float() + 0.5
+
+
+class EntropyModel(nn.Module):
+    """What turns decoded symbols into means and scale classes, in the trainable form (`QConv2d`).
+
+    Heads give 2 C_y channels: the first half are means, the second half class positions divided by 8 (so that a step
+    of one in either is about as large in bits).
+    """
+
+    def __init__(self, c: IntraConfig):
+        super().__init__()
+        h, f, p, y = c.hyper_width, c.context_width, c.prior_width, c.y_channels
+        self.h_s = nn.Sequential(
+            QConv2d(c.z_channels, 4 * h, 3, in_frac=0, relu=True),
+            IntegerPixelShuffle(),
+            QConv2d(h, 4 * h, 3, relu=True),
+            IntegerPixelShuffle(),
+            QConv2d(h, f, 3),
+        )
+        self.quality = nn.Parameter(torch.zeros(c.anchors, f))  # added to the features of h_s
+        self.prior_1 = nn.Sequential(QConv2d(f, p, relu=True), QConv2d(p, 2 * y, out_limit=HEAD_LIMIT))
+        self.prior_2 = nn.Sequential(
+            QConv2d(f + y, p, 3, relu=True),
+            QConv2d(p, p, 3, relu=True),
+            QConv2d(p, 2 * y, out_limit=HEAD_LIMIT),
+        )
+        self.z_class = nn.Parameter(torch.full((c.anchors, c.z_channels), 3.0))  # class positions / 8 of z
+        with torch.no_grad():
+            for head in (self.prior_1[-1], self.prior_2[-1]):
+                head.bias[y:] = 2.5  # class 20, a scale of about 0.95
+
+    def features(self, z_hat: Tensor, u: Tensor, quantise: bool) -> Tensor:
+        """z_hat: integers (N, C_z, H/64, W/64). Returns features on the hidden grid, (N, f, H/16, W/16)."""
+        offset = to_grid(interpolate_anchors(self.quality, u), FRAC, LIMIT, quantise)
+        return to_grid(self.h_s(z_hat) + offset[:, :, None, None], FRAC, LIMIT, quantise)
+
+    def z_position(self, u: Tensor) -> Tensor:
+        """Class positions of z, (N, C_z, 1, 1)."""
+        return 8 * interpolate_anchors(self.z_class, u)[:, :, None, None]
+
+
+def split_head(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and class positions from a head's output (N, 2 C, H, W), in real values."""
+    mean, position = head.chunk(2, dim=1)
+    return mean, 8 * position
+
+
+class IntraModel(nn.Module):
+    """All networks together, as trained. `forward` estimates; `codec_lib.codecs.intra.codec` writes real bits."""
+
+    def __init__(self, config: IntraConfig | None = None):
+        super().__init__()
+        c = self.config = config or IntraConfig()
+        self.g_a, self.g_s = Analysis(c), Synthesis(c)
+        self.h_a = nn.Sequential(
+            nn.Conv2d(c.y_channels, c.context_width, 1), nn.ReLU(),
+            nn.Conv2d(c.context_width, c.context_width, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(c.context_width, c.z_channels, 3, stride=2, padding=1),
+        )
+        self.entropy = EntropyModel(c)
+        self.quantise = False
+
+    def forward(self, x: Tensor, u: Tensor) -> IntraForward:
+        """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; u: relative qualities (N,) in [0, 1].
+
+        Rounding is straight-through for what the decoder sees, additive uniform noise for the rate (the mixed
+        estimate of Minnen and Singh 2020).
+        """
+        y = self.g_a(x, u)
+        z = self.h_a(y).float()
+        z_hat = round_through(z.clamp(-LIMIT, LIMIT))
+        with torch.autocast(x.device.type, enabled=False):  # tables come from here: float32, exact for integers
+            bits_z = gaussian_bits(z + torch.rand_like(z) - 0.5, sigma_of(self.entropy.z_position(u).expand_as(z)))
+            y_hat, bits_y = self.code_latent(y, z_hat, u)
+        x_hat = self.g_s(y_hat, u)
+        return IntraForward(x_hat, bits_y, bits_z.sum(dim=(1, 2, 3)))
+
+    def code_latent(self, y: Tensor, z_hat: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantise y in two steps and estimate its bits. Returns y_hat (N, C, H/16, W/16) and bits (N,)."""
+        e, q = self.entropy, self.quantise
+        features = e.features(z_hat, u, q)
+        first, second = dual_masks(*y.shape[1:], device=y.device)
+        mean_1, position_1 = split_head(e.prior_1(features))
+        y_hat_1 = torch.where(first, round_through(y - mean_1) + mean_1, 0.0)
+        seen = to_grid(compand(y_hat_1), FRAC, LIMIT, q)
+        mean_2, position_2 = split_head(e.prior_2(torch.cat([features, seen], dim=1)))
+        mean = torch.where(first, mean_1, mean_2)
+        position = torch.where(first, position_1, position_2)
+        y_hat = torch.where(first, y_hat_1, round_through(y - mean_2) + mean_2)
+        noisy = y - mean + torch.rand_like(y) - 0.5
+        return y_hat, gaussian_bits(noisy, sigma_of(position)).sum(dim=(1, 2, 3))
+
+    def lambdas(self, u: Tensor) -> Tensor:
+        """Rate-distortion trade at relative quality u, log-spaced (as DCVC-FM and -RT space theirs)."""
+        c = self.config
+        return c.lambda_low * (c.lambda_high / c.lambda_low) ** u
+
+
+assert MEAN_FRAC == FRAC and N_CLASSES == 64  # heads give means on the grid of hidden activations
+
+
+def profile_config(profile: str) -> IntraConfig:
+    """Sizes of a profile. Raises UsageError for one that does not exist."""
+    if profile not in PROFILES:
+        raise UsageError(f"intra has no profile '{profile}': choose from {', '.join(PROFILES)}")
+    return PROFILES[profile]
+
+
+PROFILES = {"lab": IntraConfig()}

@@ -1,0 +1,74 @@
+"""Convolutional building blocks shared by the lab-size codecs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBottleneck(nn.Module):
+    """1x1 (c to c/2), 3x3, 1x1 (c/2 to c) with ReLU between and an identity shortcut: 3.25 c^2 MACs a position.
+
+    Source: ELIC (He et al. 2022), its residual bottleneck. The last convolution starts at a tenth of the usual
+    size, so that a deep stack starts close to the identity.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        half = channels // 2
+        self.squeeze = nn.Conv2d(channels, half, 1)
+        self.mix = nn.Conv2d(half, half, 3, padding=1)
+        self.expand = nn.Conv2d(half, channels, 1)
+        with torch.no_grad():
+            self.expand.weight.mul_(0.1)
+            self.expand.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.squeeze(x))  # (N, c/2, H, W)
+        h = F.relu(self.mix(h))  # (N, c/2, H, W)
+        return x + self.expand(h)  # (N, c, H, W)
+
+
+class SubpixelUp(nn.Module):
+    """Twice the height and width: a 1x1 convolution to 4 c channels, then pixel shuffle."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, 4 * channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)
+
+
+class QualityScale(nn.Module):
+    """One positive gain a channel, moving with the quality: how one network serves all rates.
+
+    The logarithms of the gains are learned at ``anchors`` evenly spaced qualities and interpolated linearly between
+    them, so gains are interpolated geometrically (the variable-rate scheme of DCVC-HEM and DCVC-DC, papers.md 4.1).
+
+    channels: width of the feature map.
+    anchors: learned points, at least 2.
+    first, last: gains at the lowest and highest quality before training.
+    """
+
+    def __init__(self, channels: int, anchors: int, first: float = 1.0, last: float = 1.0):
+        super().__init__()
+        start = torch.linspace(0, 1, anchors)[:, None] * (torch.tensor(last / first).log()) + torch.tensor(first).log()
+        self.log_gain = nn.Parameter(start.repeat(1, channels))  # (anchors, channels)
+
+    def gain(self, u: Tensor) -> Tensor:
+        """Gains at relative quality ``u`` in [0, 1], shape (N,). Returns (N, channels)."""
+        return interpolate_anchors(self.log_gain, u).exp()
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        return x * self.gain(u)[:, :, None, None].to(x.dtype)  # (N, C, H, W)
+
+
+def interpolate_anchors(table: Tensor, u: Tensor) -> Tensor:
+    """Read rows of ``table`` (A, C) at relative positions ``u`` (N,) in [0, 1] by linear interpolation: (N, C)."""
+    position = u.to(table.dtype) * (table.shape[0] - 1)
+    low = position.floor().clamp(0, table.shape[0] - 2)
+    t = (position - low)[:, None]
+    low = low.long()
+    return table[low] * (1 - t) + table[low + 1] * t

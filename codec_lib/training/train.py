@@ -1,0 +1,68 @@
+"""`python -m codec_lib train NAME`: find the pictures, run the recipe, export the checkpoint and its card."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from codec_lib.errors import UsageError
+
+RECIPES = {"intra": "codec_lib.training.intra"}
+"""Trainable codecs; each module offers train(arguments, progress) -> Path of the checkpoint."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the `train` command."""
+    parser.add_argument("name", metavar="NAME", help=f"what to train: {', '.join(RECIPES)}")
+    parser.add_argument("--profile", default="lab", help="size of the model (default: lab)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR",
+                        help="folders of training clips and photographs; folders named 'dev' in them are left out")
+    parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="working folder (default: runs/NAME)")
+    parser.add_argument("--checkpoint", type=Path, default=None, metavar="FILE",
+                        help="where the exported checkpoint goes (default: OUT/NAME-PROFILE.safetensors)")
+    parser.add_argument("--minutes", type=float, default=100.0, help="training time, earlier runs included (100)")
+    parser.add_argument("--steps", type=int, default=None, help="train for so many steps instead")
+    parser.add_argument("--batch", type=int, default=8, help="crops a step (8)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with the training in OUT")
+
+
+def run(args: argparse.Namespace) -> Path:
+    """Train as asked; returns the checkpoint's path. Raises UsageError for an unknown name or missing folder."""
+    import importlib
+
+    if args.name not in RECIPES:
+        raise UsageError(f"no recipe for '{args.name}': choose from {', '.join(RECIPES)}")
+    for folder in args.data:
+        if not folder.is_dir():
+            raise UsageError(f"'{folder}' is not a folder: --data takes folders of clips and photographs")
+    args.out = args.out or Path("runs") / args.name
+    return importlib.import_module(RECIPES[args.name]).train(args, Meter())
+
+
+class Meter:
+    """One line of progress on a terminal, a line every two minutes elsewhere."""
+
+    def __init__(self):
+        self.terminal = sys.stderr.isatty()
+        self.last = 0.0
+
+    def __call__(self, progress: float, figures: dict[str, float]) -> None:
+        if time.monotonic() - self.last < (0.5 if self.terminal else 120):
+            return
+        self.last = time.monotonic()
+        text = f"{100 * progress:5.1f} %  " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items())
+        print(f"\r{text}   " if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Entry point for `python -m codec_lib.training.train`."""
+    parser = argparse.ArgumentParser(prog="codec-lib train", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    main()
