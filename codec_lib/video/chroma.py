@@ -33,6 +33,7 @@ UP_BITS_ROW, UP_BITS_COLUMN = 4, 7
 DOWN_ROW = (10622, 4992, -1846, -1156, 963, 0, -72)
 DOWN_COLUMN = (9085, 691, -2288, 147, 822, -265)
 DOWN_BITS = 14
+MARGIN = (5, 6)  # rows above and below that `downsample` looks at
 
 
 def reflection(n: int, before: int, after: int, *, repeat_first: bool, repeat_last: bool) -> Tensor:
@@ -51,39 +52,46 @@ def reflection(n: int, before: int, after: int, *, repeat_first: bool, repeat_la
     return torch.where(i > n - 1, period - first - i, i)
 
 
+def rows_to_upsample(rows: int) -> Tensor:
+    """Indices of the chroma rows that `upsample` expects: all ``rows`` of a plane and two more at either end."""
+    return reflection(rows, 2, 2, repeat_first=True, repeat_last=True)
+
+
 def upsample(c: Tensor, height: int, width: int) -> Tensor:
     """4:2:0 chroma to full resolution.
 
-    c: int32 (..., ceil(height/2), ceil(width/2)). Returns int32 (..., height, width), scaled by 2**11
+    c: int32 (..., ceil(height/2) + 4, ceil(width/2)): two chroma rows more above and below, so that a picture
+    can be converted band by band (`rows_to_upsample`). Returns int32 (..., height, width), scaled by 2**11
     (`UP_BITS_ROW` + `UP_BITS_COLUMN`) so that nothing is rounded; input of up to 11 bits and sign fits.
     """
-    rows, columns = c.shape[-2:]
-    e = c.index_select(-2, reflection(rows, 2, 2, repeat_first=True, repeat_last=True))
-    tap = [e.narrow(-2, i, rows) for i in range(5)]
-    a, b, m, d = UP_QUARTER
+    rows, columns = c.shape[-2] - 4, c.shape[-1]
+    tap = [c.narrow(-2, i, rows) for i in range(5)]
     full = c.new_empty(*c.shape[:-2], height, columns)
-    even, odd = full[..., 0::2, :], full[..., 1::2, :]
-    _weighted(even, tap[:4], (a, b, m, d))
-    _weighted(odd, [t.narrow(-2, 0, odd.shape[-2]) for t in tap[1:]], (d, m, b, a))
+    odd = full[..., 1::2, :]
+    _weighted(full[..., 0::2, :], tap[:4], UP_QUARTER)
+    _weighted(odd, [t.narrow(-2, 0, odd.shape[-2]) for t in tap[1:]], UP_QUARTER[::-1])
 
     e = full.index_select(-1, reflection(columns, 1, 2, repeat_first=False, repeat_last=width % 2 == 0))
     out = c.new_empty(*c.shape[:-2], height, width)
     torch.mul(full, 1 << UP_BITS_ROW, out=out[..., 0::2])
     half = width // 2
-    outer, inner = UP_HALF[:2]
-    middle = e.narrow(-1, 1, half) + e.narrow(-1, 2, half)
-    middle.mul_(inner).add_(e.narrow(-1, 0, half), alpha=outer).add_(e.narrow(-1, 3, half), alpha=outer)
-    out[..., 1::2] = middle
+    _weighted(out[..., 1::2], [e.narrow(-1, i, half) for i in range(4)], UP_HALF)
     return out
 
 
-def downsample(x: Tensor) -> Tensor:
+def rows_to_downsample(rows: int) -> Tensor:
+    """Indices of the full-resolution rows that `downsample` expects: all ``rows`` and `MARGIN` more at either end."""
+    above, below = MARGIN
+    return reflection(rows, above, below, repeat_first=True, repeat_last=True)
+
+
+def downsample(x: Tensor, height: int) -> Tensor:
     """Full-resolution chroma to 4:2:0, the inverse of `upsample`.
 
-    x: int32 (..., H, W), at most 15 bits and sign. Returns int32 (..., ceil(H/2), ceil(W/2)) in the same scale,
-    rounded after each direction.
+    x: int32 (..., at least height + 11, W), at most 15 bits and sign: the rows wanted with `MARGIN` around them
+    (`rows_to_downsample`). Returns int32 (..., ceil(height/2), ceil(W/2)) in the same scale, rounded after each direction.
     """
-    height, width = x.shape[-2:]
+    width = x.shape[-1]
     n, reach = (width + 1) // 2, len(DOWN_ROW) - 1
     e = x.index_select(-1, reflection(width, reach, reach + 1, repeat_first=False, repeat_last=False))
     tap = [e[..., i : i + 2 * n - 1 : 2] for i in range(2 * reach + 1)]
@@ -94,8 +102,7 @@ def downsample(x: Tensor) -> Tensor:
     x = rounded_shift_(total, DOWN_BITS)
 
     n, reach = (height + 1) // 2, len(DOWN_COLUMN)
-    e = x.index_select(-2, reflection(height, reach, reach + 1, repeat_first=True, repeat_last=True))
-    tap = [e[..., i : i + 2 * n - 1 : 2, :] for i in range(1, 2 * reach + 1)]
+    tap = [x[..., i : i + 2 * n - 1 : 2, :] for i in range(2 * reach)]
     total = torch.zeros_like(tap[0])
     for i, weight in enumerate(DOWN_COLUMN):
         total.add_(tap[reach - 1 - i] + tap[reach + i], alpha=weight)

@@ -10,13 +10,23 @@ and primaries are left alone: RGB here is what a screen of the same standard wou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from codec_lib.errors import UsageError
-from codec_lib.video.chroma import UP_BITS_COLUMN, UP_BITS_ROW, downsample, rounded_shift_, upsample
+from codec_lib.video.chroma import (
+    MARGIN,
+    UP_BITS_COLUMN,
+    UP_BITS_ROW,
+    downsample,
+    rounded_shift_,
+    rows_to_downsample,
+    rows_to_upsample,
+    upsample,
+)
 from codec_lib.video.clip import YUVPlanes
 
 LUMA_WEIGHTS = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}  # (Kr, Kb)
@@ -24,6 +34,7 @@ LUMA_WEIGHTS = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0
 # Bits kept below the sample's own: 8 + 6 or 10 + 4, so that sums of three products stay inside int32.
 _SAMPLE_BITS = 14
 _COEF_BITS = 14  # YCbCr -> RGB: the largest coefficient is about 2.2
+_BAND_PIXELS = 1 << 17
 _RGB_COEF_BITS = 16  # RGB -> YCbCr: coefficients below 4 (10 bit) times 8-bit samples
 
 
@@ -61,35 +72,63 @@ def yuv_to_rgb(planes: YUVPlanes) -> Tensor:
     at most one level, in fewer than 2 % of the samples (the bits below 1/64 of a code are dropped before the matrix).
     """
     y, u, v = planes.y, planes.u, planes.v
-    frames = torch.empty((y.shape[0], 3, *y.shape[-2:]), dtype=torch.uint8)
-    for t in range(y.shape[0]):  # a frame at a time: the work stays in the processor's cache
-        _frame_to_rgb(y[t], torch.stack((u[t], v[t])), planes, frames[t])
+    height, width = y.shape[-2:]
+    to_rgb = _Inverse.of(planes)
+    frames = torch.empty((y.shape[0], 3, height, width), dtype=torch.uint8)
+    rows = rows_to_upsample(u.shape[-2])
+    for t in range(y.shape[0]):
+        uv = torch.stack((u[t], v[t]))
+        if planes.subsampling == "420":
+            uv = uv.index_select(-2, rows)
+        for top, end in _bands(height, width):
+            if planes.subsampling == "420":
+                c = uv[:, top // 2 : (end + 1) // 2 + 4].to(torch.int32).sub_(to_rgb.chroma_offset)
+                c = rounded_shift_(upsample(c, end - top, width), UP_BITS_ROW + UP_BITS_COLUMN - to_rgb.bits)
+            else:
+                c = uv[:, top:end].to(torch.int32).sub_(to_rgb.chroma_offset).bitwise_left_shift_(to_rgb.bits)
+            to_rgb.apply(y[t, top:end], c[0], c[1], frames[t, :, top:end])
     return frames
 
 
-def _frame_to_rgb(y: Tensor, uv: Tensor, planes: YUVPlanes, out: Tensor) -> None:
-    kr, kb = luma_weights(planes.matrix)
-    r = Range.of(planes.bit_depth, planes.full_range)
-    bits = _SAMPLE_BITS - planes.bit_depth
-    uv = uv.to(torch.int32).sub_(r.chroma_offset)
-    if planes.subsampling == "420":
-        uv = rounded_shift_(upsample(uv, *y.shape), UP_BITS_ROW + UP_BITS_COLUMN - bits)
-    else:
-        uv.bitwise_left_shift_(bits)
-    scale = _COEF_BITS + bits  # sums hold 8-bit RGB levels times 2**scale
-    luma = round(255 / r.luma_scale * (1 << scale))
-    rv, bu = 2 * (1 - kr), 2 * (1 - kb)
-    gu, gv = bu * kb / (1 - kr - kb), rv * kr / (1 - kr - kb)
-    rv, bu, gu, gv = (round(c * 255 / r.chroma_scale * (1 << _COEF_BITS)) for c in (rv, bu, gu, gv))
-    base = y.to(torch.int32).mul_(luma).add_((1 << (scale - 1)) - r.luma_offset * luma)
-    cb, cr = uv
-    _store(torch.add(base, cr, alpha=rv), scale, out[0])
-    _store(torch.add(base, cb, alpha=-gu).add_(cr, alpha=-gv), scale, out[1])
-    _store(base.add_(cb, alpha=bu), scale, out[2])
+def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Cut a picture into bands of an even number of rows whose int32 samples stay in the processor's cache."""
+    rows = max(2, _BAND_PIXELS // width // 2 * 2)
+    for top in range(0, height, rows):
+        yield top, min(height, top + rows)
 
 
-def _store(x: Tensor, scale: int, out: Tensor) -> None:
-    out.copy_(x.bitwise_right_shift_(scale).clamp_(0, 255))
+@dataclass(frozen=True)
+class _Inverse:
+    """YCbCr -> RGB in integers: luma codes as they are, chroma with ``bits`` more, sums with ``scale`` bits below a level."""
+
+    luma: int
+    rv: int
+    gu: int
+    gv: int
+    bu: int
+    luma_offset: int
+    chroma_offset: int
+    bits: int
+    scale: int
+
+    @classmethod
+    def of(cls, planes: YUVPlanes) -> _Inverse:
+        kr, kb = luma_weights(planes.matrix)
+        r = Range.of(planes.bit_depth, planes.full_range)
+        bits = _SAMPLE_BITS - planes.bit_depth
+        rv, bu = 2 * (1 - kr), 2 * (1 - kb)
+        gu, gv = -bu * kb / (1 - kr - kb), -rv * kr / (1 - kr - kb)
+        rv, gu, gv, bu = (round(c * 255 / r.chroma_scale * (1 << _COEF_BITS)) for c in (rv, gu, gv, bu))
+        luma = round(255 / r.luma_scale * (1 << (_COEF_BITS + bits)))
+        return cls(luma, rv, gu, gv, bu, r.luma_offset, r.chroma_offset, bits, _COEF_BITS + bits)
+
+    def apply(self, y: Tensor, cb: Tensor, cr: Tensor, out: Tensor) -> None:
+        base = y.to(torch.int32).mul_(self.luma).add_((1 << (self.scale - 1)) - self.luma_offset * self.luma)
+        red = torch.add(base, cr, alpha=self.rv)
+        green = torch.add(base, cb, alpha=self.gu).add_(cr, alpha=self.gv)
+        blue = base.add_(cb, alpha=self.bu)
+        for x, plane in zip((red, green, blue), out, strict=True):
+            plane.copy_(x.bitwise_right_shift_(self.scale).clamp_(0, 255))
 
 
 def rgb_to_yuv(
@@ -114,14 +153,20 @@ def rgb_to_yuv(
     to_cb = [c * r.chroma_scale / 255 / (2 * (1 - kb)) for c in (-kr, kr + kb - 1, 1 - kb)]
     to_cr = [c * r.chroma_scale / 255 / (2 * (1 - kr)) for c in (1 - kr, kr + kb - 1, -kb)]
     to_luma, to_cb, to_cr = (_integers(row) for row in (to_luma, to_cb, to_cr))
+    rows = rows_to_downsample(height) if subsampling == "420" else torch.arange(height)
+    above, below = MARGIN if subsampling == "420" else (0, 0)
+    step = 2 if subsampling == "420" else 1
     for t in range(count):
-        rgb = frames[t].to(torch.int32)
-        luma = rounded_shift_(_dot(rgb, to_luma), _RGB_COEF_BITS)
-        y[t] = luma.add_(r.luma_offset).clamp_(0, r.peak)
-        for row, plane in ((to_cb, u), (to_cr, v)):
-            c = rounded_shift_(_dot(rgb, row), _RGB_COEF_BITS - bits)
-            c = downsample(c) if subsampling == "420" else c
-            plane[t] = rounded_shift_(c, bits).add_(r.chroma_offset).clamp_(0, r.peak)
+        for top, end in _bands(height, width):
+            rgb = frames[t].index_select(-2, rows[top : end + above + below]).to(torch.int32)
+            luma = rounded_shift_(_dot(rgb[:, above : above + end - top], to_luma), _RGB_COEF_BITS)
+            y[t, top:end] = luma.add_(r.luma_offset).clamp_(0, r.peak)
+            for row, plane in ((to_cb, u), (to_cr, v)):
+                c = rounded_shift_(_dot(rgb, row), _RGB_COEF_BITS - bits)
+                if subsampling == "420":
+                    c = downsample(c, end - top)
+                c = rounded_shift_(c, bits).add_(r.chroma_offset).clamp_(0, r.peak)
+                plane[t, top // step : -(-end // step)] = c
     return YUVPlanes(y, u, v, bit_depth, matrix, full_range)
 
 
