@@ -1,0 +1,195 @@
+"""Symbols to bytes and back: a range coder that codes class by class.
+
+Coding symbols one by one, each with its own distribution, costs Python and the tables' set-up for every symbol. Here
+the symbols of a push are grouped by class (a stable counting sort) and each group is coded in one call with one fixed
+model, on constriction's range coder (32-bit words, 64-bit state, 24-bit probabilities). The decoder knows the classes
+before the symbols, so it undoes the grouping. A range coder is first in, first out: several pushes make one byte
+string, and a decoder may pop the first step of a spatial prior, run a network, and pop the next.
+
+The last word is not flushed whole: of all byte strings that decode to these symbols the shortest is taken, and zero
+bytes at the end are implied. So a packet costs its information and on average one byte.
+
+What a decoder is given is not trusted. It encodes again what it decodes (a fifth of the decoder's time): it stops as
+soon as the symbols need more bytes than there are, and at the end the bytes must be the very ones an encoder would
+have written.
+"""
+
+from __future__ import annotations
+
+import constriction
+import numpy as np
+from scipy.sparse import csc_array
+
+from codec_lib.entropy.escape import MAX_EXCESS, decode_escapes, encode_escapes
+from codec_lib.entropy.stream_errors import CorruptStream
+from codec_lib.entropy.tables import CodingTables
+
+_WORD = 4  # bytes of a range coder word
+
+
+def group(values: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stable counting sort of ``values`` (n,) by class: (sorted values, their positions, first place of each class).
+
+    Row-major storage of a sparse matrix with one entry a column *is* a counting sort by row, and SciPy's runs at
+    memory speed, several times faster than a stable argsort.
+    """
+    n = len(classes)
+    columns = csc_array((values, classes, np.arange(n + 1, dtype=np.int32)), shape=(n_classes, n))
+    rows = columns.tocsr()
+    return rows.data, rows.indices, rows.indptr
+
+
+def _check_classes(classes: np.ndarray, tables: CodingTables) -> np.ndarray:
+    """The classes as int32. Raises ValueError unless they are one-dimensional integers in [0, K)."""
+    classes = np.asarray(classes)
+    if classes.ndim != 1 or classes.dtype.kind not in "iu":
+        raise ValueError(f"classes must be integers in one dimension, got {classes.dtype} {classes.shape}")
+    if classes.size and not (0 <= classes.min() and classes.max() < len(tables)):
+        raise ValueError(f"classes must lie in [0, {len(tables)}), got {classes.min()} to {classes.max()}")
+    return classes.astype(np.int32)
+
+
+class Encoder:
+    """Collects symbols in several pushes; `finish` gives the byte string.
+
+    tables: used by pushes that name none.
+    """
+
+    def __init__(self, tables: CodingTables | None = None):
+        self._tables = tables
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def push(self, symbols: np.ndarray, classes: np.ndarray, tables: CodingTables | None = None) -> None:
+        """Append symbols. The decoder must pop with the same classes and tables, push by push.
+
+        symbols: integers (n,), within 2^20 of their class's table; classes: integers (n,) in [0, K).
+        Raises ValueError for other shapes, classes or symbols out of reach.
+        """
+        tables = tables or self._tables
+        classes = _check_classes(classes, tables)
+        symbols = np.asarray(symbols)
+        if symbols.shape != classes.shape or symbols.dtype.kind not in "iu":
+            raise ValueError(f"{symbols.dtype} symbols {symbols.shape} do not go with classes {classes.shape}")
+        if symbols.dtype != np.int32:
+            if symbols.size and max(abs(int(symbols.min())), abs(int(symbols.max()))) > 2 * MAX_EXCESS:
+                raise ValueError(f"symbols must lie within +-{2 * MAX_EXCESS}")
+            symbols = symbols.astype(np.int32)
+        grouped, _, first = group(symbols, classes, len(tables))
+        below, excess = [], []
+        for k in np.flatnonzero(np.diff(first)):
+            index = grouped[first[k] : first[k + 1]]
+            index -= tables.low[k]  # in place: `grouped` is ours
+            escape = int(tables.sizes[k]) - 1
+            if index.view(np.uint32).max() >= escape:  # a negative index reads as a huge one
+                out = np.flatnonzero(index.view(np.uint32) >= escape)
+                distance = index[out].astype(np.int64)
+                below.append(distance < 0)
+                excess.append(np.where(distance < 0, -distance - 1, distance - escape))
+                index[out] = escape
+            self._coder.encode(index, tables.model(k))
+        if excess:
+            excess = np.concatenate(excess)
+            if excess.max() > MAX_EXCESS:
+                raise ValueError(f"a symbol lies {excess.max() + 1} beyond its table, {MAX_EXCESS + 1} is the most")
+            encode_escapes(self._coder, np.concatenate(below), excess)
+
+    def finish(self) -> bytes:
+        """The shortest byte string that decodes to the symbols pushed so far; it never ends in a zero byte."""
+        return _shortest(self._coder)
+
+
+def _shortest(coder: constriction.stream.queue.RangeEncoder) -> bytes:
+    """Bytes of the number in the coder's final interval that has the most zeros at its end, those zeros cut off.
+
+    The coder holds ``done`` finished words and an interval [lower, lower + width) for what follows them, in units of
+    2^-64 of a word's place. If the interval crosses 2^64, the crossing itself is the number: no byte follows and the
+    finished words go up by one. Otherwise the number ends after the fewest bytes for which a multiple fits in.
+    """
+    done, (lower, width) = coder.pos()
+    sealed = coder.get_compressed()
+    words = sealed[:done].astype(">u4").tobytes()
+    if lower + width > 1 << 64:
+        if int(sealed[done]) << 32 >= lower:  # constriction's own ending stayed below the crossing
+            words = (int.from_bytes(words) + 1).to_bytes(len(words))
+        tail = b""
+    else:
+        for n_bytes in range(5):  # width >= 2^32, so four bytes always do
+            step = 1 << (64 - 8 * n_bytes)
+            number = -(-lower // step) * step
+            if number < lower + width and number < 1 << 64:
+                break
+        tail = number.to_bytes(8)[:n_bytes]
+    return (words + tail).rstrip(b"\0")
+
+
+class Decoder:
+    """Reads what an `Encoder` wrote, push by push.
+
+    data: the byte string, not trusted. tables: used by pops that name none.
+    """
+
+    def __init__(self, data: bytes, tables: CodingTables | None = None):
+        self._data = bytes(data)
+        self._tables = tables
+        padded = self._data + bytes(-len(self._data) % _WORD + 2 * _WORD)  # the decoder reads two words ahead
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
+        self._mirror = constriction.stream.queue.RangeEncoder()
+        # Only zeros that were cut off may lie beyond the data; every valid stream ends within two words of its bytes
+        # unless it ends in zero words, so the slack is generous and costs an attacker's stream no more than this.
+        self._word_limit = len(padded) // _WORD + 64
+
+    def pop(self, classes: np.ndarray, tables: CodingTables | None = None) -> np.ndarray:
+        """The next symbols, int32 (n,), in the order in which they were pushed.
+
+        classes: as pushed, integers (n,) in [0, K).
+        Raises CorruptStream if the bytes cannot be or no longer are those of an encoder.
+        """
+        tables = tables or self._tables
+        classes = _check_classes(classes, tables)
+        _, position, first = group(np.empty(len(classes), np.int8), classes, len(tables))
+        symbols = np.empty(len(classes), np.int32)
+        escapes = []  # (class, positions)
+        try:
+            for k in np.flatnonzero(np.diff(first)):
+                model, places = tables.model(k), position[first[k] : first[k + 1]]
+                index = self._coder.decode(model, len(places))
+                self._mirror.encode(index, model)
+                if self._mirror.num_words() > self._word_limit:
+                    raise CorruptStream("the range coder's data ends before its symbols do")
+                escape = int(tables.sizes[k]) - 1
+                if index.max() == escape:
+                    escapes.append((k, places[index == escape]))
+                symbols[places] = index + tables.low[k]
+            if escapes:
+                self._pop_escapes(symbols, escapes, tables)
+        except AssertionError:
+            raise CorruptStream("the range coder met data that no encoder writes") from None
+        return symbols
+
+    def _pop_escapes(self, symbols: np.ndarray, escapes: list, tables: CodingTables) -> None:
+        places = np.concatenate([p for _, p in escapes])
+        classes = np.repeat([k for k, _ in escapes], [len(p) for _, p in escapes])
+        below, excess = decode_escapes(self._coder, len(places))
+        encode_escapes(self._mirror, below, excess)
+        edge = np.where(below, tables.low[classes] - 1, tables.low[classes] + tables.sizes[classes] - 1)
+        symbols[places] = edge + np.where(below, -excess, excess)
+
+    def check_exhausted(self) -> None:
+        """Raise CorruptStream unless the bytes are exactly those that an encoder writes for the symbols popped."""
+        if _shortest(self._mirror) != self._data:
+            raise CorruptStream("the range coder's data is not what its symbols encode to")
+
+
+def encode(symbols: np.ndarray, classes: np.ndarray, tables: CodingTables) -> bytes:
+    """Code symbols, integers (n,), with the tables of their classes, integers (n,): one push and `Encoder.finish`."""
+    encoder = Encoder(tables)
+    encoder.push(symbols, classes)
+    return encoder.finish()
+
+
+def decode(data: bytes, classes: np.ndarray, tables: CodingTables) -> np.ndarray:
+    """Inverse of `encode`: symbols int32 (n,). Raises CorruptStream if ``data`` is not what `encode` wrote."""
+    decoder = Decoder(data, tables)
+    symbols = decoder.pop(classes)
+    decoder.check_exhausted()
+    return symbols
