@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from codec_lib.errors import MissingData, UsageError
 from codec_lib.files import write_bytes
+from codec_lib.paths import RESULTS
 
 # The unit of whatever a rate point carries besides the metrics; a metric's own unit comes from the metrics registry.
 UNITS = {"bpp": "bit/pixel", "bytes": "byte", "encode_s": "s", "decode_s": "s"}
@@ -25,8 +27,7 @@ UNITS = {"bpp": "bit/pixel", "bytes": "byte", "encode_s": "s", "decode_s": "s"}
 
 def results_dir() -> Path:
     """Folder of saved results: $CODEC_LIB_RESULTS, else data/results of the checkout the library runs from."""
-    named = os.environ.get("CODEC_LIB_RESULTS")
-    return Path(named) if named else Path(__file__).parents[2] / "data" / "results"
+    return Path(os.environ.get("CODEC_LIB_RESULTS") or RESULTS)
 
 
 def label(codec: str, profile: str | None) -> str:
@@ -221,9 +222,9 @@ def dump(data) -> str:
 def check_unique(results: Results, source: str = "results") -> None:
     """Raise UsageError when two entries would have the same id."""
     for keys in ([r.key for r in results.records], [v.id for v in results.values]):
-        for key in keys:
-            if keys.count(key) > 1:
-                raise UsageError(f"{source}: two records are called {key}")
+        for key, times in Counter(keys).items():
+            if times > 1:
+                raise UsageError(f"{source}: {times} records are called {key}")
 
 
 def merge(files: Iterable[Results]) -> Results:

@@ -1,0 +1,34 @@
+"""`table`: a table of the book, from saved records or measured again."""
+
+from __future__ import annotations
+
+import argparse
+
+from codec_lib.commands.common import print_json, progress
+
+HELP = "print a table of the book, the papers' numbers beside ours"
+EXAMPLES = ("python -m codec_lib table anchors", "python -m codec_lib table intra-rd --recompute", "python -m codec_lib table")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="which table; without a name, all are listed")
+    parser.add_argument("--recompute", action="store_true", help="measure again and save the records first")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from codec_lib.experiments.tables import described, table, text_table
+
+    if args.name is None:
+        if args.json:
+            print_json(described())
+        else:
+            for name, description in described().items():
+                print(f"{name:12} {description}")
+        return
+    with progress(f"measuring {args.name}", "step") as advance:
+        made = table(args.name, recompute=args.recompute, progress=advance)
+    if args.json:
+        print_json(made)
+    else:
+        print(text_table(made))

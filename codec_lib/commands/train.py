@@ -1,0 +1,17 @@
+"""`train`: a codec of the book from scratch; what can be said about it is said in `codec_lib.training.train`."""
+
+from __future__ import annotations
+
+import argparse
+
+from codec_lib.training.train import add_arguments as add_arguments
+
+HELP = "train a codec of the book"
+EXAMPLES = ("python -m codec_lib train intra --data ../shared/video/train ../shared/images --minutes 100",
+            "python -m codec_lib train intra --data ../shared/video/train --out runs/intra --resume")
+
+
+def run(args: argparse.Namespace) -> None:
+    from codec_lib.training import train
+
+    print(f"checkpoint: {train.run(args)}")

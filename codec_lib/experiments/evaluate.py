@@ -1,0 +1,172 @@
+"""Rate points from real files: code here, write the file, decode in another process, measure what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from codec_lib.codecs.protocol import Codec, load_codec
+from codec_lib.errors import CodecLibError, UsageError
+from codec_lib.experiments.decode_worker import Decoded, DecodeWorker
+from codec_lib.experiments.provenance import provenance
+from codec_lib.experiments.records import Record, Results, label
+from codec_lib.metrics import metric
+from codec_lib.video import iter_clips, write_video
+from codec_lib.video.clip import Video
+
+DEFAULT_METRICS = ("psnr", "psnr-yuv", "ms-ssim")
+
+Notify = Callable[[str, int, int], None]
+"""Called as notify(what, done, total of this clip) before each rate point and once more at the end of a clip."""
+
+
+def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence[int] | None = None,
+             metrics: Sequence[str] = DEFAULT_METRICS, frames: int | None = None, experiment: str = "eval",
+             out: Path | None = None, resume: Results | None = None, keep: Path | None = None,
+             notify: Notify | None = None) -> Results:
+    """Measure codecs x clips x qualities.
+
+    codecs: names for `load_codec`. clips: catalogue names or paths. qualities: each codec's own defaults unless given.
+    metrics: names; one that cannot run here is listed in the records as absent, with the reason.
+    frames: the first so many of each clip. out: saved after every rate point, so that nothing measured is lost.
+    resume: earlier results to add to; a rate point is measured again when codec weights, frames or metrics differ.
+    keep: folder that gets each stream and, as .mkv, what was decoded from it.
+
+    A rate point that fails is listed in ``failures`` and the others go on.
+    Raises UsageError, MissingWeights or MissingData before any work for a name or quality that cannot be.
+    """
+    start = time.perf_counter()
+    loaded = {label(c.name, c.profile): c for c in map(load_codec, codecs)}
+    wanted = {name: _qualities(codec, qualities) for name, codec in loaded.items()}
+    chosen = {name: metric(name) for name in metrics}
+    absent = {name: reason for name, m in chosen.items() if (reason := m.available())}
+    config = {"codecs": {name: list(q) for name, q in wanted.items()}, "clips": {}, "frames": frames,
+              "metrics": list(metrics)}
+    checkpoints = {name: c.checkpoint_digest for name, c in loaded.items() if getattr(c, "checkpoint_digest", None)}
+    results = Results(experiment)
+    if resume:
+        _take_over(resume, results, config, checkpoints)
+
+    def save() -> None:
+        results.provenance = provenance(config, checkpoints=checkpoints, seconds=time.perf_counter() - start)
+        if out and (results.records or results.failures):
+            results.save(out)
+
+    with tempfile.TemporaryDirectory(prefix="codec_lib-") as work, DecodeWorker(Path(work) / "decoded") as worker:
+        seen: set[str] = set()
+        for video in _each_clip(clips, frames, results.failures):
+            fingerprint = _fingerprint(video)
+            if video.name in seen:
+                raise UsageError(f"two clips are called '{video.name}': give one of them another file name")
+            seen.add(video.name)
+            if config["clips"].get(video.name, fingerprint) != fingerprint:  # the name now stands for other frames
+                results.records = [r for r in results.records if r.clip != video.name]
+            config["clips"][video.name] = fingerprint
+            points = [(name, codec, q) for name, codec in loaded.items() for q in wanted[name]]
+            for done, (name, codec, quality) in enumerate(points):
+                if notify:
+                    notify(f"{video.name} {name} q{quality}", done, len(points))
+                known = [r for r in results.records if r.key == (name, video.name, quality)]
+                if known and set(metrics) <= {*known[0].metrics, *known[0].absent}:
+                    continue
+                try:
+                    record, problems = _rate_point(codec, video, quality, chosen, absent, Path(work), worker, keep)
+                    results.records = [r for r in results.records if r.key != record.key] + [record]
+                    results.failures += problems
+                except Exception as error:  # one codec that fails on one clip must not cost the others their numbers
+                    results.failures.append(_failure(name, video.name, quality, error))
+                save()
+            if notify:
+                notify(video.name, len(points), len(points))
+    save()
+    return results
+
+
+def _qualities(codec: Codec, qualities: Sequence[int] | None) -> tuple[int, ...]:
+    return tuple(map(codec.check_quality, qualities)) if qualities else codec.default_qualities
+
+
+def _each_clip(clips: Sequence[str], frames: int | None, failures: list[dict]) -> Iterable[Video]:
+    """All clips in turn, one in memory at a time; a clip that cannot be read is a failure of that clip alone."""
+    for named in clips:
+        try:
+            yield from iter_clips(named, frames=frames)
+        except CodecLibError as error:
+            if len(clips) == 1:
+                raise
+            failures.append(_failure(None, Path(named).stem, None, error))
+
+
+def _rate_point(codec: Codec, video: Video, quality: int, chosen: dict, absent: dict[str, str], work: Path,
+                worker: DecodeWorker, keep: Path | None) -> tuple[Record, list[dict]]:
+    begin = time.perf_counter()
+    stream = codec.encode(video, quality)
+    encode_s = time.perf_counter() - begin
+    file = work / "stream.bin"
+    file.write_bytes(stream)
+    name = label(codec.name, codec.profile)
+    ours = codec.symbols_sha256(stream)
+    decoded = worker.decode(codec.name, codec.profile, file)
+    _check(decoded, video, ours)
+    if keep:
+        _keep(keep, f"{video.name}-{name}-q{quality}".replace(":", "-").replace("/", "-"), stream, codec, decoded)
+    values, absent, problems = {}, dict(absent), []
+    for metric_name, measure in chosen.items():
+        if metric_name in absent:
+            continue
+        try:
+            value = float(measure(video, decoded.video))
+            if math.isfinite(value):
+                values[metric_name] = value
+            else:
+                absent[metric_name] = "no finite value: the decoded frames equal the source"
+        except CodecLibError as error:  # the metric says why it does not apply here, to a single frame for one
+            absent[metric_name] = str(error)
+        except Exception as error:
+            absent[metric_name] = f"failed: {error}"
+            problems.append(_failure(name, video.name, quality, error) | {"metric": metric_name})
+    size = file.stat().st_size
+    record = Record(codec=codec.name, profile=codec.profile, clip=video.name, frames=len(video), width=video.width,
+                    height=video.height, quality=quality, bytes=size, bpp=8 * size / video.pixels,
+                    encode_s=round(encode_s, 4), decode_s=round(decoded.seconds, 4), metrics=values,
+                    symbols_sha256=ours, absent=absent)
+    return record, problems
+
+
+def _check(decoded: Decoded, video: Video, ours: str | None) -> None:
+    if decoded.symbols_sha256 != ours:
+        raise CodecLibError("the decoding process read other symbols than the encoder wrote")
+    got = tuple(decoded.video.frames.shape)
+    if got != tuple(video.frames.shape):
+        raise CodecLibError(f"decoded frames have shape {got}, the source {tuple(video.frames.shape)}")
+
+
+def _keep(folder: Path, name: str, stream: bytes, codec: Codec, decoded: Decoded) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}{getattr(codec, 'suffix', '.gvc')}").write_bytes(stream)
+    write_video(decoded.video, folder / f"{name}.mkv", force=True)
+
+
+def _fingerprint(video: Video) -> str:
+    """Short digest of the frames a number was measured on."""
+    return hashlib.sha256(video.frames.numpy().tobytes()).hexdigest()[:16]
+
+
+def _failure(codec: str | None, clip: str, quality: int | None, error: Exception) -> dict:
+    kind = "" if isinstance(error, CodecLibError) else f"{type(error).__name__}: "
+    return {"codec": codec, "clip": clip, "quality": quality, "error": kind + " ".join(str(error).split())}
+
+
+def _take_over(resume: Results, results: Results, config: dict, checkpoints: dict[str, str]) -> None:
+    """Begin ``results`` with what an earlier run measured, less the codecs whose weights have changed since."""
+    before = resume.provenance.get("checkpoint_digest", {})
+    config["clips"] = dict(resume.provenance.get("config", {}).get("clips", {}))
+    asked = set(config["codecs"])
+    same = {r.label for r in resume.records if r.label not in asked or before.get(r.label) == checkpoints.get(r.label)}
+    results.records = [r for r in resume.records if r.label in same]
+    results.earlier = [*resume.earlier, resume.provenance]
+    checkpoints |= {name: digest for name, digest in before.items() if name in same}

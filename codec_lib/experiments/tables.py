@@ -1,0 +1,86 @@
+"""The tables that the book reproduces, by name: `python -m codec_lib table NAME`.
+
+A table is a module with
+
+    DESCRIPTION            one line
+    PAPER                  what the papers print, each number with its location; {} where no paper has this table
+    measure(clips, progress) -> Results       runs the experiment
+    rows(results) -> list of flat dicts       arranges what was measured; a measured cell's record id is under "ids"
+
+To add one, write the module and name it in TABLES.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Sequence
+
+from codec_lib.codecs.protocol import Progress
+from codec_lib.errors import UsageError
+from codec_lib.experiments.records import load_results
+
+TABLES: dict[str, str] = {
+    "anchors": "codec_lib.experiments.anchors",
+    "intra-rd": "codec_lib.experiments.intra_rd",
+    "entropy": "codec_lib.experiments.entropy_speed",
+    "portability": "codec_lib.experiments.portability",
+    "complexity": "codec_lib.experiments.complexity",
+}
+
+
+def described() -> dict[str, str]:
+    """Name -> one line on each table."""
+    return {name: _module(name).DESCRIPTION for name in TABLES}
+
+
+def table(name: str, *, recompute: bool = False, clips: Sequence[str] | None = None,
+          progress: Progress | None = None) -> dict:
+    """A table as {"name", "paper", "rows", "provenance"}.
+
+    recompute: measure and save data/results/<name>.json first; clips: on which clips, for tables that are about clips.
+    Raises UsageError for an unknown name, MissingData when nothing has been measured yet.
+    """
+    module = _module(name)
+    if recompute:
+        start = time.perf_counter()
+        results = module.measure(clips=clips, progress=progress)
+        results.experiment = name
+        results.provenance["seconds"] = round(time.perf_counter() - start, 1)
+        results.save()
+    else:
+        results = load_results(name)
+    return {"name": name, "paper": module.PAPER, "rows": module.rows(results), "provenance": results.provenance}
+
+
+def text_table(made: dict) -> str:
+    """A table as plain text, with a last line on where the numbers come from."""
+    rows = [{k: v for k, v in row.items() if k != "ids"} for row in made["rows"]]
+    origin = made["provenance"]
+    commit = origin.get("commit", "unknown")[:10] + ("+changes" if origin.get("dirty") else "")
+    return f"{text_rows(rows)}\nmeasured {origin.get('date', '')} at {commit} on {origin.get('hardware', 'unknown')}"
+
+
+def text_rows(rows: list[dict]) -> str:
+    """Dicts as aligned columns; numbers to four significant digits, "-" where a row has no such cell."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns] + [[_cell(row.get(c)) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    numeric = [all(isinstance(row.get(c), int | float | None) for row in rows) for c in columns]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numeric, strict=True))
+        .rstrip() for line in lines)
+
+
+def _cell(value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return str(value)
+
+
+def _module(name: str):
+    if name not in TABLES:
+        raise UsageError(f"unknown table '{name}': choose from {', '.join(TABLES)}")
+    return importlib.import_module(TABLES[name])
