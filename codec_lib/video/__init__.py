@@ -2,6 +2,19 @@
 
 from codec_lib.video.clip import Video, YUVPlanes
 from codec_lib.video.colour import rgb_to_yuv, yuv_to_rgb
+from codec_lib.video.gop import CodedFrame, low_delay, random_access
 from codec_lib.video.io import read_video
+from codec_lib.video.padding import crop, pad_to_multiple
 
-__all__ = ["Video", "YUVPlanes", "read_video", "rgb_to_yuv", "yuv_to_rgb"]
+__all__ = [
+    "CodedFrame",
+    "Video",
+    "YUVPlanes",
+    "crop",
+    "low_delay",
+    "pad_to_multiple",
+    "random_access",
+    "read_video",
+    "rgb_to_yuv",
+    "yuv_to_rgb",
+]
