@@ -6,12 +6,11 @@ model, on constriction's range coder (32-bit words, 64-bit state, 24-bit probabi
 before the symbols, so it undoes the grouping. A range coder is first in, first out: several pushes make one byte
 string, and a decoder may pop the first step of a spatial prior, run a network, and pop the next.
 
-The last word is not flushed whole: of all byte strings that decode to these symbols the shortest is taken, and zero
-bytes at the end are implied. So a packet costs its information and on average one byte.
+The last word is not flushed whole: the string ends after the fewest bytes that name a number in the final interval, and
+the decoder reads zeros from there on. So a packet costs its information and less than one byte.
 
-What a decoder is given is not trusted. It encodes again what it decodes (a fifth of the decoder's time): it stops as
-soon as the symbols need more bytes than there are, and at the end the bytes must be the very ones an encoder would
-have written.
+What a decoder is given is not trusted. It counts the information of what it decodes: it stops once the symbols need
+more bytes than there are, and complains at the end when there are more bytes than the symbols need.
 """
 
 from __future__ import annotations
@@ -20,11 +19,15 @@ import constriction
 import numpy as np
 from scipy.sparse import csc_array
 
-from codec_lib.entropy.escape import MAX_EXCESS, decode_escapes, encode_escapes
+from codec_lib.entropy.escape import MAX_EXCESS, decode_escapes, encode_escapes, escape_bits
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
 
-_WORD = 4  # bytes of a range coder word
+_WORD = 4
+"""Bytes of a word of the range coder."""
+_ROUNDING_BITS = 0.0057
+"""Most that a symbol can lose to rounding: an interval of at least 2^32 is cut in multiples of floor(2^-24 of it), so
+at most log2(1 / (1 - 2^-8)) bits. The mean is far below."""
 
 
 def group(values: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,32 +97,25 @@ class Encoder:
             encode_escapes(self._coder, np.concatenate(below), excess)
 
     def finish(self) -> bytes:
-        """The shortest byte string that decodes to the symbols pushed so far; it never ends in a zero byte."""
-        return _shortest(self._coder)
+        """The byte string: at most one byte longer than the information in the symbols pushed, and rounding.
 
-
-def _shortest(coder: constriction.stream.queue.RangeEncoder) -> bytes:
-    """Bytes of the number in the coder's final interval that has the most zeros at its end, those zeros cut off.
-
-    The coder holds ``done`` finished words and an interval [lower, lower + width) for what follows them, in units of
-    2^-64 of a word's place. If the interval crosses 2^64, the crossing itself is the number: no byte follows and the
-    finished words go up by one. Otherwise the number ends after the fewest bytes for which a multiple fits in.
-    """
-    done, (lower, width) = coder.pos()
-    sealed = coder.get_compressed()
-    words = sealed[:done].astype(">u4").tobytes()
-    if lower + width > 1 << 64:
-        if int(sealed[done]) << 32 >= lower:  # constriction's own ending stayed below the crossing
-            words = (int.from_bytes(words) + 1).to_bytes(len(words))
-        tail = b""
-    else:
-        for n_bytes in range(5):  # width >= 2^32, so four bytes always do
+        The coder holds ``done`` finished words and an interval [lower, lower + width) of what may follow, 2^64 being
+        one unit of the last finished word. If the interval crosses 2^64, the crossing itself is taken: nothing follows
+        and the finished words go up by one. Otherwise the fewest bytes follow of which a multiple lies in the interval.
+        """
+        done, (lower, width) = self._coder.pos()
+        sealed = self._coder.get_compressed()
+        words = sealed[:done].astype(">u4").tobytes()
+        if lower + width > 1 << 64:
+            if int(sealed[done]) << 32 >= lower:  # constriction's own ending stayed below the crossing
+                words = (int.from_bytes(words) + 1).to_bytes(len(words))
+            return words
+        for n_bytes in range(5):  # width is at least 2^32, so four bytes always do
             step = 1 << (64 - 8 * n_bytes)
             number = -(-lower // step) * step
-            if number < lower + width and number < 1 << 64:
+            if number < min(lower + width, 1 << 64):
                 break
-        tail = number.to_bytes(8)[:n_bytes]
-    return (words + tail).rstrip(b"\0")
+        return words + number.to_bytes(8)[:n_bytes]
 
 
 class Decoder:
@@ -129,20 +125,18 @@ class Decoder:
     """
 
     def __init__(self, data: bytes, tables: CodingTables | None = None):
-        self._data = bytes(data)
         self._tables = tables
-        padded = self._data + bytes(-len(self._data) % _WORD + 2 * _WORD)  # the decoder reads two words ahead
+        self._size = len(data)
+        self._bits = 0.0  # information popped so far
+        self._steps = 0  # range coder symbols popped so far
+        padded = bytes(data) + bytes(-len(data) % _WORD + 2 * _WORD)  # constriction reads two words ahead
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
-        self._mirror = constriction.stream.queue.RangeEncoder()
-        # Only zeros that were cut off may lie beyond the data; every valid stream ends within two words of its bytes
-        # unless it ends in zero words, so the slack is generous and costs an attacker's stream no more than this.
-        self._word_limit = len(padded) // _WORD + 64
 
     def pop(self, classes: np.ndarray, tables: CodingTables | None = None) -> np.ndarray:
         """The next symbols, int32 (n,), in the order in which they were pushed.
 
         classes: as pushed, integers (n,) in [0, K).
-        Raises CorruptStream if the bytes cannot be or no longer are those of an encoder.
+        Raises CorruptStream if the bytes cannot be an encoder's or do not hold so many symbols.
         """
         tables = tables or self._tables
         classes = _check_classes(classes, tables)
@@ -151,15 +145,14 @@ class Decoder:
         escapes = []  # (class, positions)
         try:
             for k in np.flatnonzero(np.diff(first)):
-                model, places = tables.model(k), position[first[k] : first[k + 1]]
-                index = self._coder.decode(model, len(places))
-                self._mirror.encode(index, model)
-                if self._mirror.num_words() > self._word_limit:
-                    raise CorruptStream("the range coder's data ends before its symbols do")
+                places = position[first[k] : first[k + 1]]
+                index = self._coder.decode(tables.model(k), len(places))
+                self._count(tables.costs(k).take(index), len(places))
                 escape = int(tables.sizes[k]) - 1
                 if index.max() == escape:
                     escapes.append((k, places[index == escape]))
-                symbols[places] = index + tables.low[k]
+                index += tables.low[k]
+                symbols[places] = index
             if escapes:
                 self._pop_escapes(symbols, escapes, tables)
         except AssertionError:
@@ -170,14 +163,21 @@ class Decoder:
         places = np.concatenate([p for _, p in escapes])
         classes = np.repeat([k for k, _ in escapes], [len(p) for _, p in escapes])
         below, excess = decode_escapes(self._coder, len(places))
-        encode_escapes(self._mirror, below, excess)
+        self._count(escape_bits(excess), 3 * len(places))  # side, bucket, remainder
         edge = np.where(below, tables.low[classes] - 1, tables.low[classes] + tables.sizes[classes] - 1)
         symbols[places] = edge + np.where(below, -excess, excess)
 
+    def _count(self, bits: np.ndarray, steps: int) -> None:
+        """Add the information of symbols just decoded. An encoder writes at most 32 bits less than that."""
+        self._bits += float(bits.sum())
+        self._steps += steps
+        if self._bits > 8 * self._size + 32.01:
+            raise CorruptStream(f"the range coder's data ends before its symbols do: {self._size} bytes are too few")
+
     def check_exhausted(self) -> None:
-        """Raise CorruptStream unless the bytes are exactly those that an encoder writes for the symbols popped."""
-        if _shortest(self._mirror) != self._data:
-            raise CorruptStream("the range coder's data is not what its symbols encode to")
+        """Raise CorruptStream if there is more data than the symbols popped so far can account for."""
+        if 8 * self._size > self._bits + _ROUNDING_BITS * self._steps + 8.01:
+            raise CorruptStream(f"the range coder's data goes on after its last symbol, {self._size} bytes are too many")
 
 
 def encode(symbols: np.ndarray, classes: np.ndarray, tables: CodingTables) -> bytes:
@@ -188,7 +188,7 @@ def encode(symbols: np.ndarray, classes: np.ndarray, tables: CodingTables) -> by
 
 
 def decode(data: bytes, classes: np.ndarray, tables: CodingTables) -> np.ndarray:
-    """Inverse of `encode`: symbols int32 (n,). Raises CorruptStream if ``data`` is not what `encode` wrote."""
+    """Inverse of `encode`: symbols int32 (n,). Raises CorruptStream if ``data`` cannot be what `encode` wrote."""
     decoder = Decoder(data, tables)
     symbols = decoder.pop(classes)
     decoder.check_exhausted()
