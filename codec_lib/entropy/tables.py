@@ -52,6 +52,7 @@ class CodingTables:
         self.sizes = np.array([row.size for row in rows], dtype=np.int32)
         self.counts = np.concatenate(rows).astype(np.int32)
         self.starts = np.concatenate(([0], np.cumsum(self.sizes[:-1]))).astype(np.int32)
+        self._costs = PRECISION - np.log2(self.counts)  # bits of each symbol, float64
         self._models: list = [None] * len(rows)
 
     def __len__(self) -> int:
@@ -61,6 +62,10 @@ class CodingTables:
     def row(self, k: int) -> np.ndarray:
         """Counts of class ``k``, escape last, int32."""
         return self.counts[self.starts[k] : self.starts[k] + self.sizes[k]]
+
+    def costs(self, k: int) -> np.ndarray:
+        """Bits of each symbol of class ``k``, escape last (without what follows an escape), float64."""
+        return self._costs[self.starts[k] : self.starts[k] + self.sizes[k]]
 
     def model(self, k: int) -> constriction.stream.model.Categorical:
         """Constriction model of class ``k`` over indexes 0 ... size - 1 (the last is the escape); made once."""
@@ -78,7 +83,7 @@ class CodingTables:
         index = np.asarray(symbols, dtype=np.int64) - self.low[classes]
         last = self.sizes[classes] - 1
         below, above = index < 0, index >= last
-        bits = PRECISION - np.log2(self.counts[self.starts[classes] + np.where(below | above, last, index)])
+        bits = self._costs[self.starts[classes] + np.where(below | above, last, index)]
         bits[below] += escape_bits(-index[below] - 1)
         bits[above] += escape_bits((index - last)[above])
         return bits
