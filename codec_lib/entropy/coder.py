@@ -177,7 +177,7 @@ class Decoder:
     def check_exhausted(self) -> None:
         """Raise CorruptStream if there is more data than the symbols popped so far can account for."""
         if 8 * self._size > self._bits + _ROUNDING_BITS * self._steps + 8.01:
-            raise CorruptStream(f"the range coder's data goes on after its last symbol, {self._size} bytes are too many")
+            raise CorruptStream(f"the range coder's data goes on after its symbols: {self._size} bytes are too many")
 
 
 def encode(symbols: np.ndarray, classes: np.ndarray, tables: CodingTables) -> bytes:

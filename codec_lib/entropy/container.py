@@ -240,7 +240,7 @@ def _read_header(reader: _Reader) -> tuple[StreamHeader, int, bytes]:
     if not len(start):
         raise TruncatedStream("the stream is empty")
     if start != MAGIC[: len(start)]:
-        raise ForeignStream("this is no stream of this library (its first bytes are others): give one that `encode` wrote")
+        raise ForeignStream("this is no stream of this library (it begins otherwise): give one that `encode` wrote")
     reader.take(len(MAGIC))
     version = reader.take(1)[0]
     if version > VERSION:
@@ -257,7 +257,7 @@ def _read_header(reader: _Reader) -> tuple[StreamHeader, int, bytes]:
     if struct.pack("<I", crc) != stored:
         raise CorruptStream("the header is damaged: its checksum does not match")
     if isinstance(codec, int) or isinstance(profile, int) or flags & ~KNOWN_FLAGS:
-        raise UnsupportedVersion("the stream uses a codec or feature that this library does not know: upgrade the library")
+        raise UnsupportedVersion("the stream uses a codec or feature unknown to this library: upgrade the library")
     if not (denominator and numerator):
         raise CorruptStream("the header promises the impossible: a frame rate of zero or infinity")
     fps = Fraction(numerator, denominator)

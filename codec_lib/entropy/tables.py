@@ -158,13 +158,12 @@ def _tables(cdf: Callable, scales: Sequence[float], means: Sequence[float], tail
         scale = float(scale)
         if not 0 < scale < 4096 or not 0 < tail < 0.5:
             raise ValueError(f"scale {scale} must lie in (0, 4096) and tail {tail} in (0, 0.5)")
-        reach = 1  # symbols -reach ... reach: the fewest that leave at most `tail` outside
-        while 2 * cdf(np.array(-(reach + 0.5)), scale) > tail:
-            reach += max(1, reach // 64)
-        for mean in means:
-            x = np.arange(-reach, reach + 1) - float(mean)
-            mass = cdf(0.5 - np.abs(x), scale) - cdf(-0.5 - np.abs(x), scale)
-            outside = cdf(np.array(-reach - 0.5 - mean), scale) + cdf(np.array(-reach - 0.5 + mean), scale)
+        for mean in map(float, means):
+            reach = 1  # symbols -reach ... reach: about the fewest that leave at most `tail` outside
+            while (outside := float(cdf(np.array([mean, -mean]) - reach - 0.5, scale).sum())) > tail:
+                reach += max(1, reach // 64)
+            x = np.abs(np.arange(-reach, reach + 1) - mean)
+            mass = cdf(0.5 - x, scale) - cdf(-0.5 - x, scale)
             counts.append(integer_counts(np.append(mass, outside)))
             low.append(-reach)
     return CodingTables(counts, low)
