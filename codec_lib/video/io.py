@@ -6,7 +6,7 @@ from pathlib import Path
 
 from codec_lib.errors import VideoError
 from codec_lib.video.clip import Video
-from codec_lib.video.files import read_file
+from codec_lib.video.reading import read_file
 
 
 def read_video(path: str | Path, *, frames: int | None = None, size: tuple[int, int] | None = None, fps=None) -> Video:
@@ -14,4 +14,4 @@ def read_video(path: str | Path, *, frames: int | None = None, size: tuple[int, 
     path = Path(path)
     if not path.exists():
         raise VideoError(f"{path}: no such file or folder")
-    return read_file(path, frames)
+    return read_file(path, frames=frames)
