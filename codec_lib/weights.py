@@ -187,11 +187,15 @@ def how_to_get(name: str) -> str:
     """One line: which files are missing, the command that fetches them, and where to put them by hand."""
     weights = entry(name)
     lacking = [f for f in weights.files if not any((d / f.name).is_file() for d in search_path())]
-    what = ", ".join(f"{f.name} ({f.bytes / 1e6:.1f} MB) from {f.urls[0]}" for f in lacking)
+    what = ", ".join(f"{f.name} ({_size(f.bytes)}) from {f.urls[0]}" for f in lacking)
     return (
         f"weights '{name}' are not on this machine: run `python -m codec_lib weights get {name}`, "
         f"or put {what} into {search_path()[0]}"
     )
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e6:.1f} MB" if n >= 1e5 else f"{n / 1e3:.0f} kB"
 
 
 def checked(name: str) -> dict[str, Path]:
@@ -246,11 +250,15 @@ def get(name: str, progress: Progress | None = None, folder: Path | None = None)
 
 
 def _fetch(file: WeightFile, target: Path, progress: Progress | None) -> None:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise MissingWeights(f"cannot write to {target.parent} ({error.strerror}): name a folder that can") from error
     reasons = []
     for url in file.urls:
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             digest = _download(url, part, progress)
             if not digest.startswith(file.sha256):
                 raise OSError(f"SHA-256 is {digest[:12]}... and should begin with {file.sha256[:12]}")

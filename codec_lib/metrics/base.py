@@ -6,7 +6,7 @@ import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -119,7 +119,7 @@ METRICS: dict[str, str] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def metric(name: str, device: str = "cpu") -> Metric:
     """The metric of that name, made once a process (with its network, loaded on first use).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ VIT_B_32 = dict(
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_clip(device: torch.device | str = "cpu") -> nn.Module:
     """The image tower of CLIP with its projection, a transformers ``CLIPVisionModelWithProjection``. Raises MissingWeights."""
     path = next(iter(weights.checked("clip-f").values()))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+from torch.utils.flop_counter import flop_registry
 
 # What the counted operators are called in tables. Attention runs in its plain form, two batched matrix products.
 _KINDS = {
@@ -49,66 +54,75 @@ class MACs:
         return self.total / pixels / 1000
 
 
-def count_macs(module: nn.Module, *inputs, call: Callable | None = None, **named) -> MACs:
+def count_macs(module: nn.Module, *inputs, call: Callable | None = None, real: bool = False, **named) -> MACs:
     """Count the multiply-accumulates of ``module(*inputs, **named)``, or of ``call(module, *inputs, **named)``.
 
-    Nothing is computed where the module is on the meta device or may be moved there (any module made of registered
-    parameters and buffers): shapes alone run through it, so that published sizes are counted without their memory. The
-    module itself is not changed. inputs: tensors (moved to meta; their values are not looked at) or anything else.
-    Convolutions, transposed convolutions, linear layers, matrix products, einsum and attention count, each with its
-    own product sum and padding as if it were data; element-wise work, norms, lookups and entropy coding do not. That
-    is how papers count. Attention is counted in its plain form, scores and weighted sum in full, masked or not.
+    By default shapes alone run through a twin of the module on the meta device: nothing is computed, no memory is taken,
+    and published sizes are counted as easily as small ones. ``real=True`` runs the module itself, for code whose course
+    depends on values. inputs: tensors of the right shapes, or anything else that the call takes.
+
+    Convolutions, transposed convolutions, linear layers, matrix products, einsum and attention count, zero padding as
+    if it were data; element-wise work, norms, lookups and entropy coding do not. That is how papers count. Attention is
+    counted in its plain form, scores and weighted sum in full, masked or not.
     """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
+    twin = module if real else _meta_twin(module)
+    counting, hooks = _Counting(), []
 
-    def to_meta(x):
-        return torch.empty_like(x, device="meta") if isinstance(x, Tensor) else x
+    def enter(name):
+        return lambda *_: counting.inside.append(name)
 
-    twin = _meta_twin(module)
-    names = {m: n for n, m in twin.named_modules()}
-    by_module, kinds = Counter(), Counter()
-    inside: list[str] = []
+    def leave(*_):
+        counting.inside.pop()
 
-    class Counting(FlopCounterMode):
-        """Books each operator's count under every module that is running, by its name in ``module``."""
-
-        def _count_flops(self, func_packet, out, args, kwargs):
-            before = self.get_total_flops()
-            result = super()._count_flops(func_packet, out, args, kwargs)
-            macs = (self.get_total_flops() - before) // 2
-            if macs:
-                name = func_packet.__name__
-                transposed = "convolution" in name and args[6]
-                kinds["transposed convolution" if transposed else _KINDS.get(name, name)] += macs
-                by_module.update(dict.fromkeys({"", *inside}, macs))
-            return result
-
-    hooks = []
-    for m, name in names.items():
-        hooks.append(m.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
-        hooks.append(m.register_forward_hook(lambda *_: inside.pop() and None))
+    for name, m in twin.named_modules():
+        hooks += [m.register_forward_pre_hook(enter(name)), m.register_forward_hook(leave)]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # fused encoder layers would hide their matrix products
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), Counting(display=False), torch.device("meta"):
-            arguments = torch.utils._pytree.tree_map(to_meta, (inputs, named))
-            (call or _plain)(twin, *arguments[0], **arguments[1])
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if not real:
+                stack.enter_context(torch.device("meta"))
+                inputs, named = tree_map(_to_meta, (inputs, named))
+            stack.enter_context(counting)
+            call(twin, *inputs, **named) if call else twin(*inputs, **named)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
         for hook in hooks:
             hook.remove()
-    return MACs(by_module[""], dict(by_module), dict(kinds))
+    return MACs(counting.modules[""], dict(counting.modules), dict(counting.kinds))
 
 
-def _plain(module, *inputs, **named):
-    return module(*inputs, **named)
+class _Counting(TorchDispatchMode):
+    """Books the product sums of every operator under its kind and under the modules that are running."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside: list[str] = []
+        self.modules, self.kinds = Counter(), Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs, operator = kwargs or {}, func._overloadpacket
+        if operator not in flop_registry:
+            with self:  # an operator made of others: count those
+                out = func.decompose(*args, **kwargs)
+            return func(*args, **kwargs) if out is NotImplemented else out
+        out = func(*args, **kwargs)
+        macs = flop_registry[operator](*args, **kwargs, out_val=out) // 2  # PyTorch counts 2 operations a MAC
+        name = operator.__name__
+        transposed = "convolution" in name and args[6]
+        self.kinds["transposed convolution" if transposed else _KINDS.get(name, name)] += macs
+        self.modules.update(dict.fromkeys({"", *self.inside}, macs))
+        return out
+
+
+def _to_meta(x):
+    return torch.empty_like(x, device="meta") if isinstance(x, Tensor) else x
 
 
 def _meta_twin(module: nn.Module) -> nn.Module:
     """The module's structure with parameters and buffers on meta; the module itself where it is there already."""
-    import copy
-
     tensors = [*module.parameters(), *module.buffers()]
     if tensors and all(t.is_meta for t in tensors):
         return module

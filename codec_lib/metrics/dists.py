@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ _STAGES = {"relu1_2": "3", "relu2_2": "8", "relu3_3": "15", "relu4_3": "22", "re
 _CHANNELS = [3, 64, 128, 256, 512, 512]
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_dists(device: torch.device | str = "cpu") -> nn.Module:
     """piq's DISTS without its downloads. Takes two tensors (N, 3, H, W) in [0, 1], returns (N,). Raises MissingWeights."""
     features = load_features("dists", weights.VGG16.name)

@@ -30,9 +30,9 @@ class EWarp(Metric):
     inside the frame and the flow forth and back cancel (N. Sundaram et al., ECCV 2010, eq. 5):
     |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5.
 
-    Unit. GNVC-VD prints 23.29 for HEVC on HEVC-B and about 260 on BasketballDrive without naming one. In squared 8-bit
-    values these are 34 and 24 dB of motion-compensated PSNR, which is what such codecs reach; as 10^-4 of a 0..1 scale
-    they would be 26 and 16 dB, worse than leaving the motion out. The unit is therefore taken to be this one [inferred].
+    Unit. GNVC-VD prints 23.29 for HEVC on HEVC-B and about 260 on BasketballDrive without naming one. x265 at 0.01 to
+    0.02 bpp on our 832x480 clips gives 7 to 60 squared 8-bit values, and leaving the motion out gives 60 to 2000, so
+    the table is in this unit; as 10^-4 of a 0..1 scale it would say 151 and 1690, hardly better than no motion [inferred].
     """
 
     name, better = "e-warp", "lower"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from codec_lib.errors import CodecLibError
@@ -26,7 +26,7 @@ def ffmpeg_version() -> str:
     return out.split()[2]
 
 
-@lru_cache(maxsize=None)
+@cache
 def filter_missing(name: str) -> str | None:
     """None when the bundled ffmpeg has a filter of that name, else a reason."""
     out = subprocess.run([ffmpeg_exe(), "-hide_banner", "-filters"], capture_output=True, text=True, check=True).stdout

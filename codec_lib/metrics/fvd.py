@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ WINDOW = 16
 """Frames that the network sees at once."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_i3d(device: torch.device | str = "cpu") -> nn.Module:
     """I3D as TorchScript. A TorchScript file is a program: its digest is compared before it is loaded."""
     path = next(iter(weights.checked("fvd").values()))

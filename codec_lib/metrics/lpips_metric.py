@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -14,7 +14,7 @@ from codec_lib.metrics.base import FrameMetric
 from codec_lib.video.clip import Video
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_lpips(net: str, device: torch.device | str = "cpu") -> nn.Module:
     """The official ``lpips.LPIPS(net=...)``, v0.1 linear heads, its backbone filled from the weights folder.
 

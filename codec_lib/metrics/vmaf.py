@@ -10,14 +10,14 @@ from codec_lib.video.clip import Video
 
 MODEL = "vmaf_v0.6.1"
 SMALLEST = 32
-"""libvmaf ends with a segmentation fault on 16x16 frames; 32x32 is the smallest size that is tried here."""
+"""libvmaf ends in a segmentation fault on 16x16 frames: its four wavelet scales need more."""
 
 
 class VMAF(FrameMetric):
     """VMAF of 4:2:0 planes, 0 to 100, mean over frames.
 
     The model was trained for 1920x1080 seen from three screen heights; on smaller frames the numbers rank codecs but do
-    not mean what they mean at 1080p. Identical frames score about 97 and not always 100, as the model has it.
+    not mean what they mean at 1080p. Identical frames score between 95 and 100, as the model has it.
     """
 
     name, better = "vmaf", "higher"
