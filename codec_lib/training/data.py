@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -40,23 +41,23 @@ class StillPictures:
     crop: side of a crop in pixels. Pictures smaller than that are left out.
     every: of a video, keep every n-th frame (neighbouring frames teach a still-picture codec little).
     video_share: share of the crops taken from video frames, the rest from photographs (of what there is).
+    cache: folder in which the decoded pictures are kept for the next run.
     Raises MissingData if the folders hold no usable picture.
     """
 
     def __init__(self, folders: list[Path], crop: int = 256, every: int = 6, video_share: float = 0.4, seed: int = 0,
-                 progress: Callable[[int, int], None] | None = None):
+                 cache: Path | None = None, progress: Callable[[int, int], None] | None = None):
         images, videos = training_files(folders, IMAGE_SUFFIXES), training_files(folders, VIDEO_SUFFIXES)
-        self.photographs: list[Tensor] = []
-        self.frames: list[Tensor] = []
-        for i, path in enumerate(images + videos):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                pixels = np.asarray(Image.open(path).convert("RGB"))
-                pictures, store = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None], self.photographs
-            else:
-                pictures, store = read_video(path).frames[::every], self.frames
-            store.extend(p.contiguous() for p in pictures if min(p.shape[1:]) >= crop)
-            if progress:
-                progress(i + 1, len(images) + len(videos))
+        key = hashlib.sha256(repr([(p.name, p.stat().st_size) for p in images + videos] + [crop, every]).encode())
+        kept = cache / f"stills-{key.hexdigest()[:16]}.pt" if cache else None
+        if kept and kept.is_file():
+            self.photographs, self.frames = torch.load(kept, weights_only=True)
+        else:
+            self.photographs, self.frames = _load(images, videos, crop, every, progress)
+            if kept:
+                cache.mkdir(parents=True, exist_ok=True)
+                torch.save([self.photographs, self.frames], kept.with_suffix(".tmp"))
+                kept.with_suffix(".tmp").replace(kept)
         if not self.photographs and not self.frames:
             raise MissingData(
                 f"no pictures of at least {crop}x{crop} in {', '.join(str(f) for f in folders) or 'no folder'}: "
@@ -64,6 +65,11 @@ class StillPictures:
             )
         self.crop, self.random = crop, random.Random(seed)
         self.video_share = video_share if self.photographs and self.frames else float(bool(self.frames))
+
+    def described(self) -> str:
+        """One sentence for the model card."""
+        return (f"{len(self.photographs)} photographs and {len(self.frames)} video frames, "
+                f"{100 * self.video_share:.0f} % of the crops from video. No clip of a folder named \"{HELD_OUT}\" was used.")
 
     def batch(self, n: int) -> Tensor:
         """n crops, float32 (n, 3, crop, crop) in [0, 1], flipped and halved in size at random."""
@@ -82,3 +88,18 @@ class StillPictures:
         if rng.random() < 0.5:
             patch = patch.flip(2)
         return patch
+
+
+def _load(images: list[Path], videos: list[Path], crop: int, every: int, progress) -> tuple[list[Tensor], list[Tensor]]:
+    """Decode everything to uint8 (3, H, W): photographs, and every n-th frame of the videos."""
+    photographs, frames = [], []
+    for i, path in enumerate(images + videos):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            pixels = np.asarray(Image.open(path).convert("RGB"))
+            pictures, store = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None], photographs
+        else:
+            pictures, store = read_video(path).frames[::every], frames
+        store.extend(p.contiguous().clone() for p in pictures if min(p.shape[1:]) >= crop)
+        if progress:
+            progress(i + 1, len(images) + len(videos))
+    return photographs, frames

@@ -14,10 +14,19 @@ from codec_lib.codecs.intra.entropy_path import UNIT, FloatEntropy, IntegerEntro
 from codec_lib.codecs.intra.model import Analysis, IntraConfig, IntraModel, Synthesis
 from codec_lib.codecs.protocol import Codec, Progress
 from codec_lib.entropy.coder import Decoder, Encoder
-from codec_lib.entropy.container import NOT_PORTABLE, Packet, StreamHeader, read_stream, salvage, write_stream
+from codec_lib.entropy.container import (
+    NOT_PORTABLE,
+    Packet,
+    StreamHeader,
+    check_digest,
+    latent_digest,
+    read_stream,
+    salvage,
+    write_stream,
+)
 from codec_lib.entropy.integer import LIMIT
 from codec_lib.entropy.priors import dual_masks
-from codec_lib.entropy.stream_errors import CorruptStream, SymbolMismatch, WrongCheckpoint
+from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
 from codec_lib.video.clip import Video
 from codec_lib.video.padding import crop, pad_to_multiple
@@ -25,6 +34,8 @@ from codec_lib.video.padding import crop, pad_to_multiple
 STRIDE = 64
 """Frame sides are padded to multiples of this: z lies at 1/64."""
 SYMBOL_LIMIT = 2**15 - 1
+BATCH_PIXELS = 2**21
+"""Pixels that go through the networks at once, at most (unless a single frame has more): about 1 GB at work."""
 
 
 class IntraCodec(Codec):
@@ -63,8 +74,9 @@ class IntraCodec(Codec):
         """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64 by repeating the border."""
         self.check_quality(quality)
         packets = []
-        for start in range(0, len(video), self.batch):
-            z_hat, y_sym, y_class = self.latents(video.frames[start : start + self.batch], quality)
+        batch = self._batch(video.width, video.height)
+        for start in range(0, len(video), batch):
+            z_hat, y_sym, y_class = self.latents(video.frames[start : start + batch], quality)
             for z, s, c in zip(z_hat, y_sym, y_class, strict=True):
                 packets.append(self._packet(z, s, c, quality))
             if progress:
@@ -99,7 +111,7 @@ class IntraCodec(Codec):
         coder.push(z.ravel(), self._z_classes(z.shape, quality))
         coder.push(symbols[first], classes[first])
         coder.push(symbols[second], classes[second])
-        return Packet(coder.finish(), _digest(z, symbols))
+        return Packet(coder.finish(), latent_digest(z, symbols))
 
     def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
         return np.repeat(_int(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
@@ -135,15 +147,16 @@ class IntraCodec(Codec):
                  ) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Tensor]]:
         """Decode packets batch by batch: ((z, y symbols), y_hat in sixteenths), each (n, C, ., .)."""
         self._accept(header, packets, salvaged)
-        for start in range(0, len(packets), self.batch):
-            yield self._decode_batch(packets[start : start + self.batch], start, header)
+        batch = self._batch(header.width, header.height)
+        for start in range(0, len(packets), batch):
+            yield self._decode_batch(packets[start : start + batch], start, header)
+
+    def _batch(self, width: int, height: int) -> int:
+        """Frames at once: ``batch``, or fewer where frames are large, so that memory stays bounded."""
+        return max(1, min(self.batch, BATCH_PIXELS // (width * height)))
 
     def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> None:
-        if header.checkpoint != self.checkpoint:
-            raise WrongCheckpoint(
-                f"the stream was made with checkpoint {header.checkpoint.hex()}, this one is {self.checkpoint.hex()}: "
-                "decode with the version of the project that made it"
-            )
+        header.require(self.name, self.profile, self.checkpoint)
         if header.quality not in self.qualities:
             raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
         if len(packets) != header.frames and not salvaged:
@@ -180,13 +193,7 @@ class IntraCodec(Codec):
         classes = _int(class_2, np.uint8)
         symbols[:, second] = pop(lambda i: classes[i][second])
         for i, (d, p) in enumerate(zip(decoders, packets, strict=True)):
-            if _digest(z[i], symbols[i]) != p.digest:
-                raise SymbolMismatch(
-                    f"packet {index + i} decoded to other symbols than were encoded: "
-                    + ("its probabilities do not agree with the encoder's" if self.entropy.portable else
-                       "it was written by the float path, which only decodes where it was made"),
-                    packet=index + i,
-                )
+            check_digest(p, index + i, z[i], symbols[i])
             d.check_exhausted()
         y16 = torch.where(mask_1, seen, self._float(symbols) * UNIT + mean_2)
         return (z, symbols), y16
@@ -202,7 +209,3 @@ def _int(x: Tensor, kind) -> np.ndarray:
 def _bytes(z: np.ndarray, y: np.ndarray) -> bytes:
     return z.astype("<i2").tobytes() + y.astype("<i2").tobytes()
 
-
-def _digest(z: np.ndarray, y: np.ndarray) -> int:
-    """16 bits of the SHA-256 of one frame's symbols."""
-    return int.from_bytes(hashlib.sha256(_bytes(z, y)).digest()[:2], "little")
