@@ -3,18 +3,20 @@
 from codec_lib.video.clip import Video, YUVPlanes
 from codec_lib.video.colour import rgb_to_yuv, yuv_to_rgb
 from codec_lib.video.gop import CodedFrame, low_delay, random_access
-from codec_lib.video.io import read_video
+from codec_lib.video.io import check_video_output, read_video, write_video
 from codec_lib.video.padding import crop, pad_to_multiple
 
 __all__ = [
     "CodedFrame",
     "Video",
     "YUVPlanes",
+    "check_video_output",
     "crop",
     "low_delay",
     "pad_to_multiple",
     "random_access",
     "read_video",
     "rgb_to_yuv",
+    "write_video",
     "yuv_to_rgb",
 ]
