@@ -18,7 +18,7 @@ ENV_STAMP := .venv/.made-$(ENV_KEY)
 
 # Executed notebooks are kept until the library, the data or the lock changes; then every chapter runs again.
 LIBRARY := $(shell find codec_lib data -type f ! -name '*.pyc' ! -name '.*' 2>/dev/null | LC_ALL=C sort | tr ' ' '?')
-PAGES := $(shell find book chapters README.md CHANGELOG.md -type f ! -path '*/.*' ! -path '*/_build/*' ! -name '*.pyc' 2>/dev/null | tr ' ' '?')
+PAGES := $(shell find book chapters README.md CHANGELOG.md -type f ! -path '*/.*' ! -path 'book/generated/*' ! -path 'book/vendor/*' ! -name '*.pyc' 2>/dev/null | tr ' ' '?')
 BOOK := _build/html/.made
 
 help: ## list what can be made

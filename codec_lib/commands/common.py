@@ -62,15 +62,17 @@ def flatten(lists: list[list]) -> list:
 
 
 @contextlib.contextmanager
-def progress(what: str, unit: str = "frame") -> Iterator[Callable[[int, int], None]]:
-    """A callback (done, total) that draws a bar on stderr: on a terminal only, and only after two seconds."""
+def progress(what: str, unit: str = "frame") -> Iterator[Callable[..., None]]:
+    """A callback (done, total, what=None) that draws a bar on stderr: on a terminal only, and only after two seconds."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, what=None: None
         return
     from tqdm import tqdm
 
     with tqdm(desc=what, unit=unit, delay=2, leave=False) as bar:
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int, what: str | None = None) -> None:
+            if what:
+                bar.set_description(what, refresh=False)
             bar.total = total
             bar.update(done - bar.n)
 

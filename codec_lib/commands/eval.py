@@ -44,11 +44,10 @@ def run(args: argparse.Namespace) -> int:
     if args.keep and Path(args.keep).exists() and not Path(args.keep).is_dir():
         raise UsageError(f"--keep {args.keep} is not a folder")
     with progress("measuring", "rate point") as advance:
-        shown = lambda what, done, total: advance(done, total)  # noqa: E731
         results = evaluate(flatten(args.codec), flatten(args.clips),
                            qualities=args.qualities and flatten(args.qualities),
                            metrics=flatten(args.metrics) if args.metrics else DEFAULT_METRICS, frames=args.frames,
-                           out=out, resume=earlier, keep=Path(args.keep) if args.keep else None, notify=shown)
+                           out=out, resume=earlier, keep=Path(args.keep) if args.keep else None, progress=advance)
     if args.json:
         print_json(results.to_dict())
     else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codec_lib.codecs.protocol import Progress
-from codec_lib.experiments.evaluate import DEFAULT_METRICS, evaluate
+from codec_lib.experiments.evaluate import DEFAULT_METRICS, Progress, evaluate
 from codec_lib.experiments.records import Record, Results
 
 DESCRIPTION = "x264, x265, SVT-AV1, libaom and VVenC in low-delay and random-access settings: rate, quality, time"
@@ -19,7 +18,7 @@ FRAMES = 32
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:
     """All anchors at their default rates on the first frames of ``clips`` (the offline samples unless given)."""
     return evaluate(CODECS, clips or ["sample"], metrics=METRICS, frames=FRAMES, experiment="anchors",
-                    notify=progress and (lambda what, done, total: progress(done, total)))
+                    progress=progress)
 
 
 def rows(results: Results) -> list[dict]:

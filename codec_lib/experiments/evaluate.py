@@ -20,14 +20,14 @@ from codec_lib.video.clip import Video
 
 DEFAULT_METRICS = ("psnr", "psnr-yuv", "ms-ssim")
 
-Notify = Callable[[str, int, int], None]
-"""Called as notify(what, done, total of this clip) before each rate point and once more at the end of a clip."""
+Progress = Callable[[int, int, str], None]
+"""Called as progress(done, total of this clip, what) before each rate point and once more at the end of a clip."""
 
 
 def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence[int] | None = None,
              metrics: Sequence[str] = DEFAULT_METRICS, frames: int | None = None, experiment: str = "eval",
              out: Path | None = None, resume: Results | None = None, keep: Path | None = None,
-             notify: Notify | None = None) -> Results:
+             progress: Progress | None = None) -> Results:
     """Measure codecs x clips x qualities.
 
     codecs: names for `load_codec`. clips: catalogue names or paths. qualities: each codec's own defaults unless given.
@@ -46,7 +46,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
     absent = {name: reason for name, m in chosen.items() if (reason := m.available())}
     config = {"codecs": {name: list(q) for name, q in wanted.items()}, "clips": {}, "frames": frames,
               "metrics": list(metrics)}
-    checkpoints = {name: c.checkpoint_digest for name, c in loaded.items() if getattr(c, "checkpoint_digest", None)}
+    checkpoints = {name: c.checkpoint.hex() for name, c in loaded.items() if getattr(c, "checkpoint", None)}
     results = Results(experiment)
     if resume:
         _take_over(resume, results, config, checkpoints)
@@ -68,8 +68,8 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
             config["clips"][video.name] = fingerprint
             points = [(name, codec, q) for name, codec in loaded.items() for q in wanted[name]]
             for done, (name, codec, quality) in enumerate(points):
-                if notify:
-                    notify(f"{video.name} {name} q{quality}", done, len(points))
+                if progress:
+                    progress(done, len(points), f"{video.name} {name} q{quality}")
                 known = [r for r in results.records if r.key == (name, video.name, quality)]
                 if known and set(metrics) <= {*known[0].metrics, *known[0].absent}:
                     continue
@@ -80,8 +80,8 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                 except Exception as error:  # one codec that fails on one clip must not cost the others their numbers
                     results.failures.append(_failure(name, video.name, quality, error))
                 save()
-            if notify:
-                notify(video.name, len(points), len(points))
+            if progress:
+                progress(len(points), len(points), video.name)
     save()
     return results
 

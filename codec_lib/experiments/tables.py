@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from codec_lib.codecs.protocol import Progress
 from codec_lib.errors import UsageError
 from codec_lib.experiments.records import load_results
 
@@ -35,7 +34,7 @@ def described() -> dict[str, str]:
 
 
 def table(name: str, *, recompute: bool = False, clips: Sequence[str] | None = None,
-          progress: Progress | None = None) -> dict:
+          progress: Callable | None = None) -> dict:
     """A table as {"name", "paper", "rows", "provenance"}.
 
     recompute: measure and save data/results/<name>.json first; clips: on which clips, for tables that are about clips.
