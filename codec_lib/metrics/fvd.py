@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 
@@ -22,10 +23,14 @@ def load_i3d(device: torch.device | str = "cpu") -> nn.Module:
     """I3D as TorchScript. A TorchScript file is a program: its digest is compared before it is loaded."""
     path = next(iter(weights.checked("fvd").values()))
     try:
-        with torch.inference_mode(False):
-            return torch.jit.load(str(path), map_location=device).eval()
+        with torch.inference_mode(False), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; the published file is one
+            model = torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
         raise MissingWeights(f"{path} is not a TorchScript file: delete it and run `codec-lib weights get fvd`") from error
+    for p in model.parameters():
+        p.requires_grad_(False)
+    return model
 
 
 class FVD(Metric):

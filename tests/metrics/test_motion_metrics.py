@@ -25,7 +25,7 @@ def with_exact_flow(video: Video, step: int) -> Video:
 
 def test_exact_flow_of_a_pan_leaves_no_error():
     clip = with_exact_flow(panning(4, 48, 64, step=3), 3)
-    assert metric("e-warp")(clip, clip) == 0
+    assert metric("e-warp")(clip, clip) < 1e-8
 
 
 def test_the_sign_and_axis_of_the_flow_matter():
@@ -149,6 +149,7 @@ class TinyI3D(torch.nn.Module):
         return self.mix(quarters.flatten(1) * 10)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.jit.script, which makes the file here
 def test_fvd_protocol(install):
     torch.manual_seed(1)
     net = TinyI3D()
