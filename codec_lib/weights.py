@@ -23,7 +23,7 @@ from pathlib import Path
 from codec_lib.errors import MissingWeights, UsageError
 
 Progress = Callable[[int, int], None]
-"""Called as progress(bytes done, bytes in all) while a file is fetched; the second is 0 when the server does not say."""
+"""Called as progress(bytes done, bytes in all) while a file is fetched; the latter is 0 where no size is announced."""
 
 TORCHVISION = "https://download.pytorch.org/models/"
 _CHUNK = 1 << 20
@@ -65,7 +65,7 @@ def _torchvision(name: str, sha256: str, size: int) -> WeightFile:
     return WeightFile(name, (TORCHVISION + name,), sha256, size)
 
 
-# The digests of torchvision's files begin with the eight digits in their names, which is what torchvision itself checks.
+# The digests of torchvision's files begin with the eight digits in their names, which is what torchvision checks.
 VGG16 = _torchvision(
     "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", 553_433_881
 )
@@ -269,7 +269,8 @@ def _fetch(file: WeightFile, target: Path, progress: Progress | None) -> None:
         finally:
             part.unlink(missing_ok=True)
     raise MissingWeights(
-        f"could not fetch {file.name}: {'; '.join(reasons)}. With another connection, put that file into {target.parent}"
+        f"could not fetch {file.name}: {'; '.join(reasons)}. "
+        f"Fetch it with another connection and put it into {target.parent}"
     )
 
 

@@ -32,7 +32,7 @@ def load_features(name: str, file: str | None = None) -> dict[str, Tensor]:
     """The convolutional part of a torchvision classifier, keys as in its ``features`` module ("0.weight", ...).
 
     name: entry of the weights table. file: which of its files, the first by default.
-    Takes whole classifiers (keys "features.0.weight", ...) and files that hold only the features. Raises MissingWeights.
+    Takes whole classifiers (keys "features.0.weight", ...) and files of the features alone. Raises MissingWeights.
     """
     found = weights.checked(name)
     state = load_tensors(found[file] if file else next(iter(found.values())), name)

@@ -1,8 +1,8 @@
 """Bjøntegaard deltas between rate curves, over the bjontegaard package, with reasons where it has exceptions or nan.
 
 A curve is a sequence of points (rate, value) in any order; rates in any unit, the same for both curves. The value
-may be one where lower is better (LPIPS, DISTS): say ``better="lower"``. What is integrated is log10 of the rate over the
-values that both curves reach (BD-rate), or the value over the rates that both reach (BD-metric).
+may be one where lower is better (LPIPS, DISTS): say ``better="lower"``. What is integrated is log10 of the rate over
+the values that both curves reach (BD-rate), or the value over the rates that both reach (BD-metric).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def bd_rate(anchor: Points, test: Points, better: str = "higher", method: str = 
 
 
 def bd_metric(anchor: Points, test: Points, better: str = "higher", method: str = "akima") -> BDResult:
-    """BD-metric (BD-PSNR and its like) of ``test`` against ``anchor``: the mean difference of the value at equal rate."""
+    """BD-metric (BD-PSNR and its like) of ``test`` against ``anchor``: the mean difference of value at equal rate."""
     import bjontegaard
 
     return _delta(bjontegaard.bd_psnr, "delta", 0, anchor, test, better, method)
@@ -72,7 +72,7 @@ def _delta(function, field: str, axis: int, anchor: Points, test: Points, better
     sign = 1 if better == "higher" else -1
     curves = [sorted((float(r), sign * float(v)) for r, v in points) for points in (anchor, test)]
     for name, curve in zip(("anchor", "test"), curves, strict=True):
-        if reason := _unusable(curve, better):
+        if reason := _unusable(curve, sign):
             return BDResult(method=method, reason=f"the {name} curve {reason}")
     share = overlap(*([math.log10(p[0]) if axis == 0 else p[1] for p in c] for c in curves))
     if share == 0:
@@ -85,18 +85,19 @@ def _delta(function, field: str, axis: int, anchor: Points, test: Points, better
     return BDResult(**{field: sign * value if field == "delta" else value}, overlap=share, method=method)
 
 
-def _unusable(curve: list[tuple[float, float]], better: str) -> str | None:
-    """Why a curve sorted by rate (values turned so that higher is better) cannot be interpolated, or None."""
+def _unusable(curve: list[tuple[float, float]], sign: int) -> str | None:
+    """Why a curve sorted by rate (values times ``sign``, so that higher is better) cannot be used, or None."""
     if len(curve) < MIN_POINTS:
         return f"has {len(curve)} points: a BD value needs at least {MIN_POINTS}"
     for rate, value in curve:
         if not (math.isfinite(rate) and math.isfinite(value) and rate > 0):
-            return f"has a point that is not a number or no rate above 0 ({rate:g}, {abs(value):g})"
+            return f"has a point that is not a number or no rate above 0 ({rate:g}, {sign * value:g})"
     for (r0, v0), (r1, v1) in zip(curve, curve[1:], strict=False):
         if r0 == r1:
             return f"has two points at rate {r0:g}"
         if v1 <= v0:
-            return f"is not monotone: from rate {r0:g} to {r1:g} the value goes from {abs(v0):g} to {abs(v1):g}, no better"
+            step = f"from {sign * v0:g} to {sign * v1:g}"
+            return f"is not monotone: from rate {r0:g} to {r1:g} the value goes {step}, no better"
     return None
 
 

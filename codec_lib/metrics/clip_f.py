@@ -29,7 +29,7 @@ VIT_B_32 = dict(
 
 @cache
 def load_clip(device: torch.device | str = "cpu") -> nn.Module:
-    """The image tower of CLIP with its projection, a transformers ``CLIPVisionModelWithProjection``. Raises MissingWeights."""
+    """CLIP's image tower and projection, a transformers ``CLIPVisionModelWithProjection``. Raises MissingWeights."""
     path = next(iter(weights.checked("clip-f").values()))
     state = load_tensors(path, "clip-f")
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -45,7 +45,7 @@ def load_clip(device: torch.device | str = "cpu") -> nn.Module:
 
 
 class CLIPF(Metric):
-    """Mean cosine similarity of the CLIP image embeddings of consecutive frames of the decoded clip; 1 is a still image.
+    """Mean cosine similarity of the CLIP image embeddings of consecutive decoded frames; 1 is a still image.
 
     It looks at the decoded clip alone (the reference only has to match in shape): a codec whose objects change their
     appearance scores low, but so does honest fast motion, so compare it with the reference's own value.

@@ -57,7 +57,7 @@ class MACs:
 def count_macs(module: nn.Module, *inputs, call: Callable | None = None, real: bool = False, **named) -> MACs:
     """Count the multiply-accumulates of ``module(*inputs, **named)``, or of ``call(module, *inputs, **named)``.
 
-    By default shapes alone run through a twin of the module on the meta device: nothing is computed, no memory is taken,
+    By default shapes alone run through a twin of the module on the meta device: nothing is computed, no memory taken,
     and published sizes are counted as easily as small ones. ``real=True`` runs the module itself, for code whose course
     depends on values. inputs: tensors of the right shapes, or anything else that the call takes.
 

@@ -20,7 +20,7 @@ _CHANNELS = [3, 64, 128, 256, 512, 512]
 
 @cache
 def load_dists(device: torch.device | str = "cpu") -> nn.Module:
-    """piq's DISTS without its downloads. Takes two tensors (N, 3, H, W) in [0, 1], returns (N,). Raises MissingWeights."""
+    """piq's DISTS without its downloads: two tensors (N, 3, H, W) in [0, 1] to (N,). Raises MissingWeights."""
     features = load_features("dists", weights.VGG16.name)
     path = weights.checked("dists")["dists_weights.pt"]
     terms = load_tensors(path, "dists")
@@ -29,7 +29,9 @@ def load_dists(device: torch.device | str = "cpu") -> nn.Module:
     alpha, beta = terms.get("alpha"), terms.get("beta")
     shape = (1, sum(_CHANNELS), 1, 1)
     if alpha is None or beta is None or alpha.shape != shape or abs(float(alpha.sum() + beta.sum()) - 1) > 1e-3:
-        raise MissingWeights(f"{path} does not hold piq's DISTS weights: delete it and run `codec-lib weights get dists`")
+        raise MissingWeights(
+            f"{path} does not hold piq's DISTS weights: delete it and run `python -m codec_lib weights get dists`"
+        )
     import piq.perceptual
     import torchvision
 
@@ -57,7 +59,7 @@ def load_dists(device: torch.device | str = "cpu") -> nn.Module:
 
 
 class DISTS(FrameMetric):
-    """DISTS of RGB frames in [0, 1], the shorter side reduced to 256 as its authors do; 0 is identical; mean over frames.
+    """DISTS of RGB frames in [0, 1], shorter side reduced to 256 as its authors do, mean over frames; 0 is identical.
 
     It forgives texture that is resampled rather than reproduced, which is why generative codecs report it.
     """

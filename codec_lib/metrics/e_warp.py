@@ -21,23 +21,24 @@ class EWarp(Metric):
 
     For neighbouring frames, E(t) is the mean over visible pixels and RGB channels of (V_t - warp(V_{t+1}))^2 with V in
     0..255, where warp fetches, for each pixel of frame t, the point of frame t+1 to which it moves (bilinear); E_warp
-    is the mean over t (W.-S. Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, section 4.2, eq. 8, who
-    use values in 0..1: divide by 65025 for theirs). Motion and visibility come from the reference, so every codec is
+    is the mean over t (W.-S. Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, evaluation metrics;
+    theirs are values in 0..1: divide by 65025). Motion and visibility come from the reference, so every codec is
     judged along the same paths; a frozen or blurred clip scores well, so read it beside a quality metric.
 
     The motion is the clip's exact flow where it has one, else DIS flow (T. Kroeger et al., ECCV 2016; OpenCV, preset
     medium, one thread, because its result depends on how rows are shared out). A pixel counts as visible when it stays
-    inside the frame and the flow forth and back cancel (N. Sundaram et al., ECCV 2010, eq. 5):
+    inside the frame and the flow forth and back cancel (N. Sundaram et al., ECCV 2010):
     |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5.
 
     Unit. GNVC-VD prints 23.29 for HEVC on HEVC-B and about 260 on BasketballDrive without naming one. x265 at 0.01 to
     0.02 bpp on our 832x480 clips gives 7 to 60 squared 8-bit values, and leaving the motion out gives 60 to 2000, so
-    the table is in this unit; as 10^-4 of a 0..1 scale it would say 151 and 1690, hardly better than no motion [inferred].
+    the table is taken to be in this unit [inferred]; as 10^-4 of a 0..1 scale it would say 151 and 1690, which is what
+    no motion compensation at all gives.
     """
 
     name, better = "e-warp", "lower"
     unit = "squared 8-bit values"
-    about = "mean squared RGB difference (0..255) along the reference's motion: exact flow, else DIS medium; visible pixels"
+    about = "mean squared RGB difference (0..255) of visible pixels along the reference's flow: exact, else DIS medium"
 
     def undefined_for(self, reference: Video) -> str | None:
         if len(reference) < 2:
@@ -54,7 +55,7 @@ class EWarp(Metric):
     def measure(self, reference: Video, decoded: Video) -> float:
         values = [e for e in self.pairs(reference, decoded) if not math.isnan(e)]
         if not values:
-            raise Undefined(f"e-warp is not defined for '{reference.name}': no pixel of a frame is seen in the next one")
+            raise Undefined(f"e-warp is not defined for '{reference.name}': no pixel is seen in two frames running")
         return math.fsum(values) / len(values)
 
 
@@ -80,7 +81,7 @@ def fetch(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def motion(video: Video) -> Iterator[tuple[Tensor, Tensor]]:
-    """Flow (2, H, W) from each frame to the next and what stays visible (H, W): exact where the clip has it, else DIS."""
+    """Flow (2, H, W) from each frame to the next and what stays visible (H, W): the clip's exact ones, else DIS."""
     if video.flow is not None:
         seen = video.visible if video.visible is not None else torch.ones_like(video.flow[:, 0], dtype=torch.bool)
         for flow, visible in zip(video.flow, seen, strict=True):
@@ -103,7 +104,7 @@ def inside(flow: Tensor) -> Tensor:
 
 
 def consistent(forth: Tensor, back: Tensor) -> Tensor:
-    """bool (H, W): where going forth and coming back ends near the start (Sundaram et al. 2010, eq. 5)."""
+    """bool (H, W): where going forth and coming back ends near the start (Sundaram et al. 2010)."""
     returned = fetch(back, forth)
     drift = (forth + returned).square().sum(0)
     return drift < 0.01 * (forth.square().sum(0) + returned.square().sum(0)) + 0.5

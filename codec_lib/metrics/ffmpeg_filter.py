@@ -64,5 +64,6 @@ def run_filter(reference: Video, decoded: Video, filter_spec: str, output: str) 
         run = subprocess.run(command, cwd=tmp, capture_output=True, text=True)
         if run.returncode or not (Path(tmp) / output).is_file():
             reason = (run.stderr.strip().splitlines() or ["no output"])[0]
-            raise CodecLibError(f"ffmpeg's filter '{filter_spec.partition('=')[0]}' failed on '{reference.name}': {reason}")
+            name = filter_spec.partition("=")[0]
+            raise CodecLibError(f"ffmpeg's filter '{name}' failed on '{reference.name}': {reason}")
         return (Path(tmp) / output).read_text()

@@ -27,7 +27,9 @@ def load_i3d(device: torch.device | str = "cpu") -> nn.Module:
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; the published file is one
             model = torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
-        raise MissingWeights(f"{path} is not a TorchScript file: delete it and run `codec-lib weights get fvd`") from error
+        raise MissingWeights(
+            f"{path} is not a TorchScript file: delete it and run `python -m codec_lib weights get fvd`"
+        ) from error
     for p in model.parameters():
         p.requires_grad_(False)
     return model
@@ -37,10 +39,10 @@ class FVD(Metric):
     """FVD between the windows of a clip and those of its decoded twin; 0 is identical.
 
     Protocol: every window of 16 consecutive frames (stride 1), resized to 224x224 (bilinear, aspect ratio not kept),
-    scaled to [-1, 1], through I3D trained on Kinetics-400; its 400 logits are the features, and the distance is Fréchet's
-    between Gaussians fitted to both sets, in float64. The value of one clip rests on few, overlapping windows and ranks
-    codecs on that clip at best; ``over`` pools the windows of many clips and is what a table should print. FVD is
-    biased upwards for few windows, so compare only values from equally many.
+    scaled to [-1, 1], through I3D trained on Kinetics-400; its 400 logits are the features, and the distance is
+    Fréchet's between Gaussians fitted to both sets, in float64. The value of one clip rests on few, overlapping
+    windows and ranks codecs on that clip at best; ``over`` pools the windows of many clips and is what a table should
+    print. FVD is biased upwards for few windows, so compare only values from equally many.
     """
 
     name, better, needs = "fvd", "lower", "fvd"
@@ -55,7 +57,7 @@ class FVD(Metric):
         return frechet_distance(self.features(reference), self.features(decoded))
 
     def over(self, pairs: Sequence[tuple[Video, Video]]) -> float:
-        """One FVD over the windows of several clips: pairs of (reference, decoded). Raises as calling the metric does."""
+        """One FVD over the windows of several clips, as pairs of (reference, decoded). Raises as a call does."""
         if not pairs:
             raise Undefined("fvd is not defined for an empty list of clips")
         for reference, decoded in pairs:
@@ -86,8 +88,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
     a: float64 (M, D), b: (N, D), M, N >= 2; covariances with the divisor M - 1.
     With centred rows A, B (divided by the root of M - 1, N - 1), S_a = A'A and S_b = B'B, and the eigenvalues of
-    (S_a S_b)^(1/2) are the singular values of A B'. So no matrix square root is taken, and nothing breaks when there are
-    fewer rows than columns, where S_a S_b is singular and ``scipy.linalg.sqrtm`` returns noise.
+    (S_a S_b)^(1/2) are the singular values of A B'. So no matrix square root is taken, and nothing breaks when there
+    are fewer rows than columns, where S_a S_b is singular and ``scipy.linalg.sqrtm`` returns noise.
     """
     a, b = a.double(), b.double()
     mean_a, mean_b = a.mean(0), b.mean(0)

@@ -35,7 +35,7 @@ class PSNR(FrameMetric):
 class PSNRYUV(FrameMetric):
     """YUV PSNR in 4:2:0, (6 Y + U + V) / 8 of the planes' PSNRs in dB, per frame, averaged over frames.
 
-    The weights are those of the JCT-VC and JVET comparisons (J.-R. Ohm et al., TCSVT 22(12), 2012, eq. 2).
+    The weights are those of the JCT-VC and JVET comparisons (J.-R. Ohm et al., TCSVT 22(12), 2012).
     """
 
     name, unit, better = "psnr-yuv", "dB", "higher"

@@ -16,7 +16,7 @@ class SSIMULACRA2(FrameMetric):
     """SSIMULACRA2 of RGB frames taken as sRGB, mean over frames: 100 is identical, 90 visually lossless, 50 medium,
     below 0 very bad.
 
-    The package is plain NumPy and takes about 1.5 s for an 832x480 frame: measure it where that is affordable.
+    The package is plain NumPy and takes about a second for an 832x480 frame: measure it where that is affordable.
     """
 
     name, better = "ssimulacra2", "higher"

@@ -13,7 +13,7 @@ _PLANES = re.compile(r"y: *(\S+) .*u: *(\S+) .*v: *(\S+)")
 
 
 class XPSNR(FrameMetric):
-    """XPSNR in dB (C. Helmrich et al., ICASSP 2020; ITU Journal 3(1), 2020), as (6 Y + U + V) / 8 of the planes' values.
+    """XPSNR in dB (C. Helmrich et al., ICASSP 2020; ITU Journal 3(1), 2020), (6 Y + U + V) / 8 of the planes' values.
 
     The filter pools the square roots of the weighted errors over frames, so the clip's value is its own and not the
     mean of ``per_frame``. Planes without error, infinite in the filter's log, count as 100 dB as in ``psnr``.

@@ -1,4 +1,4 @@
-"""Complexity: parameters and multiply-accumulates of layers whose closed form is known; memory and time of known work."""
+"""Parameters and multiply-accumulates of layers whose closed form is known; memory and time of known work."""
 
 import time
 

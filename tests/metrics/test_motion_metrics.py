@@ -69,7 +69,7 @@ def test_only_visible_pixels_count():
 def test_clip_of_which_nothing_stays_visible_has_no_value():
     clip = with_exact_flow(panning(3, 48, 64), 2)
     hidden = replace(clip, visible=torch.zeros_like(clip.visible))
-    with pytest.raises(Undefined, match="no pixel of a frame is seen in the next"):
+    with pytest.raises(Undefined, match="no pixel is seen in two frames"):
         metric("e-warp")(hidden, hidden)
 
 
