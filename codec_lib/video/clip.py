@@ -78,11 +78,16 @@ class Video:
 
     def first(self, n: int | None) -> Video:
         """The first ``n`` frames (all of them for None), with planes and flow cut alike."""
-        if n is None or n >= len(self):
-            return self
-        if n < 1:
+        if n is not None and n < 1:
             raise VideoError(f"cannot take the first {n} frames: give 1 or more")
-        yuv = self.yuv and replace(self.yuv, y=self.yuv.y[:n], u=self.yuv.u[:n], v=self.yuv.v[:n])
-        flow = None if self.flow is None else self.flow[: n - 1]
-        visible = None if self.visible is None else self.visible[: n - 1]
-        return replace(self, frames=self.frames[:n], yuv=yuv, flow=flow, visible=visible)
+        return self if n is None or n >= len(self) else self.part(0, n)
+
+    def part(self, start: int, end: int) -> Video:
+        """Frames start to end - 1, with planes and flow cut alike."""
+        if not 0 <= start < end <= len(self):
+            raise VideoError(f"cannot take frames {start} to {end - 1} of {len(self)}")
+        frames, motion = slice(start, end), slice(start, end - 1)
+        yuv = self.yuv and replace(self.yuv, y=self.yuv.y[frames], u=self.yuv.u[frames], v=self.yuv.v[frames])
+        flow = None if self.flow is None else self.flow[motion]
+        visible = None if self.visible is None else self.visible[motion]
+        return replace(self, frames=self.frames[frames], yuv=yuv, flow=flow, visible=visible)
