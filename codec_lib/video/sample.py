@@ -9,7 +9,7 @@ The packages are located without being imported.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -145,9 +145,3 @@ def _shipped(name: str, file: str, first: int) -> Video:
 CLIPS: dict[str, Callable[[], Video]] = {
     make.__name__: make for make in (carphone, bikes, pan, zoom, rotation, tilt, parallax, occlusion, cut)
 }
-
-
-def iter_sample(names: list[str]) -> Iterator[Video]:
-    """The clips of these names, each made when asked for."""
-    for name in names:
-        yield CLIPS[name]()
