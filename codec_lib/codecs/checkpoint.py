@@ -31,6 +31,7 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], config: dict, kind: 
     aside = path.with_name(f".{path.name}.tmp")
     save_file({n: t.contiguous() for n, t in tensors.items()}, aside,
               metadata={"kind": kind, "config": json.dumps(config, sort_keys=True)})
+    aside.chmod(0o644)
     os.replace(aside, path)
     return file_sha256(path)
 

@@ -71,9 +71,14 @@ class QConv2d(nn.Module):
         self.quantise = False
 
     def weight_frac(self) -> Tensor:
-        """Fractional bits of each output channel's weights, (C_out,): the most that keep |w| <= 127, at most 20."""
-        peak = self.weight.detach().abs().amax(dim=(1, 2, 3)).clamp_min(2.0**-14)
-        return torch.floor(torch.log2(LIMIT / peak)).clamp(-8, 20)
+        """Fractional bits of each output channel's weights, (C_out,): the most, up to 20, for which the integers stay
+        within 127 and every partial sum below 2^24."""
+        weight = self.weight.detach().abs()
+        peak = weight.amax(dim=(1, 2, 3)).clamp_min(2.0**-14)
+        reach = LIMIT * weight.sum(dim=(1, 2, 3)) + self.bias.detach().abs() * 2.0**self.in_frac
+        reach = reach + 2.0 ** (self.in_frac - self.out_frac - 1)  # the half that makes the shift round
+        room = EXACT - 2 - LIMIT * weight[0].numel() / 2  # each weight may be rounded up by a half
+        return torch.floor(torch.log2(torch.minimum(LIMIT / peak, room / reach))).clamp(-8, 20)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: real values on the input grid, (N, C_in, H, W). Returns real values, (N, C_out, H, W)."""

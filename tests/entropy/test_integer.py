@@ -110,3 +110,12 @@ def test_self_check_notices_a_convolution_that_rounds(monkeypatch):
                         lambda n, w, b, padding: plain(n.bfloat16(), w.bfloat16(), b.bfloat16(), padding=padding).float())
     with pytest.raises(InexactLayer, match="self-check"):
         self_check(integers)
+
+
+def test_many_large_weights_get_fewer_bits_instead_of_inexact_sums():
+    conv = QConv2d(512, 4, 3, relu=True)
+    with torch.no_grad():
+        conv.weight.copy_(torch.where(torch.rand(conv.weight.shape) < 0.5, -1.0, 1.0))
+    layer = conv.export()  # 4608 weights of magnitude 127 would reach 2^26
+    assert layer.weight.abs().max() < LIMIT
+    layer.self_check()
