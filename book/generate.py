@@ -122,7 +122,7 @@ def _table(table: papers.PaperTable) -> str:
         lines.append(f"| {_cell(title)} | " + " | ".join(cells) + " |")
     notes = "\n".join(f"* {_cell(n)}" for n in table.notes)
     caption = _cell("; ".join(facts))
-    return f":::{{table}}\n:class: paper-table\n\n" + "\n".join(lines) + f"\n:::\n\n<small>{caption}. Key: `{table.key}`.</small>" + (
+    return ":::{table}\n:class: paper-table\n\n" + "\n".join(lines) + f"\n:::\n\n<small>{caption}. Key: `{table.key}`.</small>" + (
         f"\n\n{notes}" if notes else "")
 
 

@@ -10,7 +10,7 @@ _HOME = {
     "Table": "tables", "Column": "tables", "rate_table": "tables", "value_table": "tables", "beside_paper": "tables",
     "Figure": "plots", "figure": "plots", "style": "plots", "rd_curves": "plots", "lines": "plots",
     "frame_curves": "plots", "bars": "plots", "PALETTE": "plots",
-    "pictures": "pictures", "side_by_side": "player", "strip": "page",
+    "pictures": "images", "side_by_side": "player", "strip": "page",
 }
 __all__ = sorted(_HOME)
 

@@ -119,7 +119,7 @@ def _check_output(output: dict, tags: list[str], values: Mapping[str, Value]) ->
         extra = _numbers(data.get("text/plain", "")) - _numbers(visible_text(data["text/html"]))
         return found + [f"the plain text says {n}, which the HTML does not" for n in extra]
     if any(kind in data for kind in _PICTURES):
-        return ["a picture without caption and alternative text: use codec_lib.show.plots or codec_lib.show.pictures"]
+        return ["a picture without caption and alternative text: use codec_lib.show.plots or codec_lib.show.images"]
     if live or any("widget" in kind for kind in data):
         return []
     found = []

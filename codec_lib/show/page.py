@@ -92,7 +92,7 @@ def structure_problems(path: Path) -> list[str]:
         if "solution" in tags and "hide-cell" not in tags and "hide-input" not in tags:
             found.append(f"cell {at} is a solution and not folded: tag it 'hide-cell'")
         if cell["cell_type"] == "code" and _defines_machinery(text):
-            found.append(f"cell {at} defines a class of more than ten lines: machinery belongs into codec_lib")
+            found.append(f"cell {at} defines a class of ten lines or more: machinery belongs into codec_lib")
     return found
 
 
@@ -108,4 +108,4 @@ def _defines_machinery(source: str) -> bool:
         nodes = ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
     except SyntaxError:
         return False
-    return any(isinstance(n, ast.ClassDef) and n.end_lineno - n.lineno >= 12 for n in nodes)
+    return any(isinstance(n, ast.ClassDef) and n.end_lineno - n.lineno >= 10 for n in nodes)

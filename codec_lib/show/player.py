@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from codec_lib.errors import UsageError
+from codec_lib.show.images import data_uri
 from codec_lib.show.numbers import Shown
-from codec_lib.show.pictures import data_uri
 
 # How frames are stored, best first: the first that fits the budget is used, and the page says which.
 STORED = (("lossless WebP", {"lossless": True, "method": 4}), ("WebP, quality 95", {"quality": 95}),

@@ -11,6 +11,7 @@ import html
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from codec_lib.errors import MissingData
 from codec_lib.experiments import papers
@@ -25,15 +26,23 @@ DIGITS = {"bpp": ".3f", "bytes": ",.0f", "dB": ".2f", "%": ".1f", "fps": ".1f", 
 
 @dataclass(frozen=True)
 class Column:
-    """title, unit ("" for none), better: "lower", "higher" or "" where no value is best."""
+    """title, unit ("" for none), better: "lower", "higher" or "" where no value is best.
+
+    group: a head over this column and its neighbours with the same one; it then carries the unit.
+    """
 
     title: str
     unit: str = ""
     better: str = ""
+    group: str = ""
 
     @property
     def head(self) -> str:
-        return f"{self.title} [{self.unit}]" if self.unit else self.title
+        return self.title if self.group or not self.unit else f"{self.title} [{self.unit}]"
+
+    @property
+    def over(self) -> str:
+        return f"{self.group} [{self.unit}]" if self.group and self.unit else self.group
 
 
 Cell = Shown | str | None
@@ -73,8 +82,14 @@ class Table:
 
     def _repr_html_(self) -> str:
         best = self._best()
-        head = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in self.labels)
-        head += "".join(f'<th scope="col" class="number">{html.escape(c.head)}</th>' for c in self.columns)
+        over = [(text, len(list(run))) for text, run in groupby(c.over for c in self.columns)]
+        head = ""
+        if any(text for text, _ in over):
+            spans = "".join(f'<th scope="colgroup" colspan="{n}" class="group">{html.escape(t)}</th>' for t, n in over)
+            head = f'<tr>{"<th></th>" * len(self.labels)}{spans}</tr>'
+        labels = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in self.labels)
+        titles = "".join(f'<th scope="col" class="number">{html.escape(c.head)}</th>' for c in self.columns)
+        head += f"<tr>{labels}{titles}</tr>"
         body = []
         for i, (labels, cells) in enumerate(self.rows):
             row = "".join(f'<th scope="row">{html.escape(str(t))}</th>' for t in labels)
@@ -83,11 +98,11 @@ class Table:
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         notes = "".join(f'<p class="table-note">{html.escape(n)}</p>' for n in self.notes)
         lines = "\n".join(body)
-        return (f'<div class="results-box"><table class="results">{caption}\n<thead><tr>{head}</tr></thead>\n'
+        return (f'<div class="results-box"><table class="results">{caption}\n<thead>{head}</thead>\n'
                 f"<tbody>\n{lines}\n</tbody></table>{notes}</div>")
 
     def __repr__(self) -> str:
-        lines = [[*self.labels, *(c.head for c in self.columns)]]
+        lines = [[*self.labels, *(f"{c.over} {c.head}".strip() for c in self.columns)]]
         lines += [[*map(str, labels), *(_text(c) for c in cells)] for labels, cells in self.rows]
         widths = [max(_width(line[i]) for line in lines) for i in range(len(lines[0]))]
         text = ["  ".join(_pad(t, w, right=i >= len(self.labels)) for i, (t, w) in enumerate(zip(line, widths, strict=True)))
@@ -152,8 +167,8 @@ def beside_paper(key: str, ours: Mapping[tuple[str, str], str], *, rows: Sequenc
     known = all_values() if values is None else values
     heads = []
     for c in columns:
-        unit = next((table.cells[r, c].unit for r in rows if table.cells[r, c].unit), "")
-        heads += [Column(f"{table.columns[c]}, paper", unit), Column("ours", unit)]
+        unit = next((u for r in rows if (u := table.cell(r, c).unit)), "")
+        heads += [Column(title, unit, group=table.columns[c]) for title in ("paper", "ours")]
     body = []
     for r in rows:
         cells: list[Cell] = []
