@@ -33,8 +33,8 @@ at most log2(1 / (1 - 2^-8)) bits. The mean is far below."""
 def group(values: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stable counting sort of ``values`` (n,) by class: (sorted values, their positions, first place of each class).
 
-    Row-major storage of a sparse matrix with one entry a column *is* a counting sort by row, and SciPy's runs at
-    memory speed, several times faster than a stable argsort.
+    Row-major storage of a sparse matrix with one entry a column *is* a counting sort by row, and SciPy makes it two to
+    four times as fast as a stable argsort.
     """
     n = len(classes)
     columns = csc_array((values, classes, np.arange(n + 1, dtype=np.int32)), shape=(n_classes, n))
