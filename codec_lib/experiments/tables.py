@@ -21,6 +21,8 @@ from codec_lib.experiments.records import load_results
 
 TABLES: dict[str, str] = {
     "anchors": "codec_lib.experiments.anchors",
+    "bd-anchors": "codec_lib.experiments.bd_anchors",
+    "same-psnr": "codec_lib.experiments.same_psnr",
     "intra-rd": "codec_lib.experiments.intra_rd",
     "entropy": "codec_lib.experiments.entropy_speed",
     "portability": "codec_lib.experiments.portability",
