@@ -33,9 +33,10 @@ def sigma_of(position: Tensor) -> Tensor:
 def gaussian_bits(residual: Tensor, sigma: Tensor) -> Tensor:
     """Bits of a value ``residual`` away from the mean: -log2 of the Gaussian's mass within half a unit of it.
 
-    residual, sigma: same shape. Evaluated on the lower tail, where float32 keeps its precision; never above about 40.
+    residual, sigma: same shape. Evaluated in logarithms on the lower tail, so it stays exact and keeps its gradient
+    however unlikely the value is.
     """
     r = residual.abs()
-    upper = torch.special.ndtr((0.5 - r) / sigma)
-    lower = torch.special.ndtr((-0.5 - r) / sigma)
-    return -torch.log2((upper - lower).clamp_min(1e-12))
+    upper = torch.special.log_ndtr((0.5 - r) / sigma)
+    lower = torch.special.log_ndtr((-0.5 - r) / sigma)
+    return -(upper + torch.log1p(-torch.exp((lower - upper).clamp_max(-1e-6)))) / math.log(2)

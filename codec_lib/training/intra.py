@@ -32,7 +32,7 @@ BAD_AT = (
 
 
 class IntraRecipe(Recipe):
-    """Random crops, a random quality for each, loss (bpp + lambda 255^2 MSE) * sqrt(lambda_high / lambda).
+    """Random crops, a random quality for each, loss (bpp + lambda 255^2 MSE) * (lambda_high / lambda)^0.4.
 
     The last factor evens out what the rate points weigh: without it the highest quality, whose loss is some twenty times
     that of the lowest, decides the gradient alone, while a BD-rate counts relative savings at all rates alike.
@@ -62,7 +62,7 @@ class IntraRecipe(Recipe):
         u = (quality / (c.n_qualities - 1)).to(device)
         bpp, mse = self.figures(x, u)
         lam = self.model.lambdas(u)
-        loss = ((bpp + lam * mse) * (c.lambda_high / lam).sqrt()).mean()
+        loss = ((bpp + lam * mse) * (c.lambda_high / lam) ** 0.4).mean()
         return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
 
     def figures(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,9 +27,9 @@ class Recipe(ABC):
 
     name: str
     model: nn.Module
-    learning_rate: float = 2.5e-3
+    learning_rate: float = 1.5e-3
     warmup_steps: int = 100
-    hold: float = 0.4  # share of the training at full learning rate; then it falls linearly to zero
+    hold: float = 0.2  # share of the training at full learning rate; then it falls linearly to zero
     clip: float | None = None  # largest gradient norm
 
     @abstractmethod

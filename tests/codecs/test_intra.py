@@ -1,46 +1,20 @@
 """The intra codec: streams of any size, two forms of one entropy model, agreement of estimate and file."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 import torch
+from tiny_intra import TINY, noise_video, tiny_codec, tiny_model
 
 from codec_lib.codecs.checkpoint import checkpoint_path
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.intra.export import load_parts, save_parts
 from codec_lib.codecs.intra.fit import fit_tables, initial_tables
-from codec_lib.codecs.intra.model import IntraConfig, IntraModel
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.container import read_header, read_stream, write_stream
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.entropy.stream_errors import SymbolMismatch, WrongCheckpoint
 from codec_lib.errors import BitstreamError, MissingWeights, UsageError
-from codec_lib.video.clip import Video
-
-TINY = IntraConfig(widths=(16, 24, 32), analysis_blocks=(1, 1, 1), synthesis_blocks=(1, 1, 1), z_channels=8,
-                   hyper_width=16, context_width=24, prior_width=32, n_qualities=16, anchors=4)
-
-
-def tiny_model(seed=0):
-    torch.manual_seed(seed)
-    model = IntraModel(TINY)
-    with torch.no_grad():  # an untrained model sends almost nothing: give it something to say
-        model.g_a.head.weight.mul_(30)
-        model.h_a[-1].weight.mul_(30)
-    return model.eval()
-
-
-def tiny_codec(path="integer", **options):
-    model = tiny_model()
-    entropy = IntegerEntropy(TINY, model.entropy) if path == "integer" else FloatEntropy(TINY, model.entropy)
-    return IntraCodec(model, entropy, initial_tables(), b"\1\2\3\4", **options)
-
-
-def noise_video(frames=2, height=70, width=50, seed=0):
-    pixels = torch.randint(0, 256, (frames, 3, height, width), generator=torch.Generator().manual_seed(seed))
-    return Video(pixels.to(torch.uint8), Fraction(24000, 1001), "noise")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (64, 64), (65, 63), (70, 130)])

@@ -6,9 +6,9 @@ import torch
 from codec_lib.entropy.integer import (
     EXACT,
     LIMIT,
+    InexactLayer,
     IntegerConv2d,
     IntegerPixelShuffle,
-    InexactLayer,
     QConv2d,
     export,
     self_check,

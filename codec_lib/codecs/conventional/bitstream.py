@@ -1,4 +1,4 @@
-"""What has to be known of H.264, HEVC, VVC and AV1 elementary streams: which one it is, its units, and three small edits.
+"""What has to be known of H.264, HEVC, VVC and AV1 elementary streams: which one it is, its units, and four small edits.
 
 Annex B streams (H.264, HEVC, VVC) are NAL units, each behind a start code 00 00 01; the unit's first bytes hold its type.
 AV1 in its low-overhead format is a row of open bitstream units (OBUs): a header byte with the type, the size as LEB128.
@@ -17,16 +17,18 @@ _SEQUENCE_PARAMETERS = {"h264": 7, "hevc": 33, "vvc": 15}
 _H264_SEI, _USER_DATA_UNREGISTERED = 6, 5
 _OBU_SEQUENCE_HEADER, _OBU_TEMPORAL_DELIMITER, _OBU_PADDING = 1, 2, 15
 
+# End of bitstream: the standards' own last unit (H.264 type 11, HEVC 37, VVC 22). AV1 has none, its units know their size.
+_END = {"h264": b"\x00\x00\x01\x0b", "hevc": b"\x00\x00\x01\x4a\x01", "vvc": b"\x00\x00\x01\x00\xb1", "obu": b""}
+
 # A unit of a type that the standards leave to applications (H.264 type 31, HEVC 63, VVC 31) or, in AV1, of padding:
-# decoders skip it. It comes last, where all three NAL standards allow it.
+# decoders skip it. It follows the last picture, which all three NAL standards allow.
 _NOTE = {
     "h264": b"\x00\x00\x01\x1f",
     "hevc": b"\x00\x00\x01\x7e\x01",
     "vvc": b"\x00\x00\x01\x00\xf9",
     "obu": bytes([_OBU_PADDING << 3 | 2, 3]),
 }
-_NOTE_END = {"h264": b"", "hevc": b"", "vvc": b"", "obu": b"\x80"}
-_MOST_PADDING = 254
+_NOTE_TAIL = {"h264": b"", "hevc": b"", "vvc": b"", "obu": b"\x80"}
 
 
 def kind_of(stream: bytes) -> str | None:
@@ -130,23 +132,30 @@ def with_headers_once(stream: bytes, kind: str) -> bytes:
     return b"".join(kept)
 
 
-def with_padding_note(stream: bytes, kind: str, right: int, below: int) -> bytes:
-    """Append what the standard cannot say: how many columns and rows (0 to 254) at the edge are padding. 5 to 7 bytes.
+def finished(stream: bytes, kind: str, right: int = 0, below: int = 0) -> bytes:
+    """The stream with what belongs behind its last picture.
 
-    4:2:0 H.264, HEVC and VVC pictures have even sizes, cropping included, and encoders have smallest sizes.
-    Nothing is appended where nothing is padded.
+    right, below: columns and rows (0 to 254) at the edges that are padding, which the standards cannot say: 4:2:0 H.264, HEVC
+    and VVC pictures have even sizes, cropping included, and encoders have smallest sizes. A note of 5 to 7 bytes, only
+    where something is padded. Then the end of bitstream, 4 or 5 bytes, so that a stream cut short can be told.
     """
-    if not right and not below:
-        return stream
     # Plus one, so that no byte is 0 and no start code can arise.
-    return stream + _NOTE[kind] + bytes([right + 1, below + 1]) + _NOTE_END[kind]
+    note = _NOTE[kind] + bytes([right + 1, below + 1]) + _NOTE_TAIL[kind] if right or below else b""
+    return stream + note + _END[kind]
+
+
+def is_whole(stream: bytes, kind: str) -> bool:
+    """Whether the stream ends where a `finished` one does. An AV1 stream cut exactly between two units passes."""
+    if kind != "obu":
+        return stream.endswith(_END[kind])
+    return max((end for _, _, end in obus(stream)), default=0) == len(stream)
 
 
 def padding_of(stream: bytes, kind: str) -> tuple[int, int]:
-    """(columns, rows) that a note at the end of the stream declares as padding; (0, 0) without one."""
-    head, end = _NOTE[kind], _NOTE_END[kind]
-    note = stream[-(len(head) + 2 + len(end)) :]
-    if not note.startswith(head) or not note.endswith(end):
+    """(columns, rows) that the note of a `finished` stream declares as padding; (0, 0) without one."""
+    head, tail = _NOTE[kind], _NOTE_TAIL[kind] + _END[kind]
+    note = stream[-(len(head) + 2 + len(tail)) :]
+    if not note.startswith(head) or not note.endswith(tail):
         return 0, 0
     right, below = note[len(head) : len(head) + 2]
     return max(0, right - 1), max(0, below - 1)

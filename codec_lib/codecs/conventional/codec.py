@@ -70,7 +70,7 @@ class ConventionalCodec(Codec):
             stream = bitstream.without_user_data(stream)
         if self.variant == "intra":
             stream = bitstream.with_headers_once(stream, kind)
-        return bitstream.with_padding_note(stream, kind, width - video.width, height - video.height)
+        return bitstream.finished(stream, kind, width - video.width, height - video.height)
 
     def decode(self, stream: bytes, progress: Progress | None = None) -> Video:
         """Decode a stream of any of the four kinds; the bytes say which. ``yuv`` holds the samples as decoded."""
@@ -92,7 +92,8 @@ class ConventionalCodec(Codec):
         quantiser = s.worst - quality
         if s.library == "libx264" and s.variants[self.variant].quantiser == "-qp" and planes.bit_depth == 10:
             quantiser += 12  # x264 counts constant quantisers from the depth's own zero, 6 steps a bit
-        sink = ["-vf", tags, "-pix_fmt", pixels, "-fps_mode", "passthrough", *s.arguments(self.variant, quantiser)]
+        coder = s.arguments(self.variant, quantiser, full_range=planes.full_range)
+        sink = ["-vf", tags, "-pix_fmt", pixels, "-fps_mode", "passthrough", *coder]
         if s.stream == "obu":
             sink += ["-bsf:v", f"av1_metadata=tick_rate={rate}:num_ticks_per_picture=1"]
         return [*source, *sink, "-f", s.stream, "out"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codec_lib.codecs.conventional import bitstream
 from codec_lib.codecs.conventional.ffmpeg import FFmpegFailed, complaint, run
-from codec_lib.entropy.stream_errors import CorruptStream, ForeignStream
+from codec_lib.entropy.stream_errors import CorruptStream, ForeignStream, TruncatedStream
 from codec_lib.video import Video, YUVPlanes, yuv_to_rgb
 from codec_lib.video.padding import crop
 from codec_lib.video.raw import RawLayout, read_raw
@@ -28,11 +28,14 @@ def decode(stream: bytes, name: str, limit_s: float | None = None) -> Video:
     """Decode a whole stream of any of the four kinds; ``yuv`` of the result holds the samples as decoded.
 
     limit_s: seconds that ffmpeg is given, by default 10 minutes and 10 ms for each byte.
-    Raises ForeignStream for other data, CorruptStream for a stream that ffmpeg's decoder complains about in any way.
+    Raises ForeignStream for other data, TruncatedStream for a stream that is cut short, CorruptStream for a stream that ffmpeg's decoder complains about in any way.
     """
     kind = bitstream.kind_of(stream)
     if kind is None:
         raise ForeignStream("this is no bare H.264, HEVC, AV1 or VVC stream: its first sequence header is missing")
+    if not bitstream.is_whole(stream, kind):
+        raise TruncatedStream(f"the {_title(kind)} stream ends before its end of bitstream: it is cut short "
+                              "(a stream of another program may lack that mark: read it as a video file)")
     with tempfile.TemporaryDirectory(prefix="codec_lib_") as folder:
         folder = Path(folder)
         (folder / "in").write_bytes(stream)

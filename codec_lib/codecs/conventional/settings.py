@@ -56,6 +56,7 @@ class Settings:
     depth: bits a sample that it always codes, or None for those of the source (8 or 10).
     least, multiple: coded width and height are at least ``least`` and multiples of ``multiple``; smaller and odd
         pictures are padded.
+    full_range_params: what it has to be told besides ffmpeg's tags when samples use the full range.
     """
 
     about: str
@@ -70,11 +71,12 @@ class Settings:
     depth: int | None = None
     least: int = 1
     multiple: int = 1
+    full_range_params: tuple[str, ...] = ()
 
-    def arguments(self, variant: str, quantiser: int | str) -> list[str]:
+    def arguments(self, variant: str, quantiser: int | str, *, full_range: bool = False) -> list[str]:
         """ffmpeg's encoding arguments for one quantiser."""
         v = self.variants[variant]
-        params = ":".join(self.params + v.params)
+        params = ":".join(self.params + v.params + (self.full_range_params if full_range else ()))
         coder = ["-c:v", self.library, "-threads", "1", *self.options, *v.options, v.quantiser, str(quantiser)]
         return [*coder, self.params_option, params] if params else coder
 
@@ -146,7 +148,7 @@ ENCODERS: dict[str, Settings] = {
     ),
     "vvenc": Settings(
         about="VVenC (H.266/VVC)", library="libvvenc", stream="vvc",
-        best=0, worst=63, depth=10, least=32, multiple=2,
+        best=0, worst=63, depth=10, least=32, multiple=2, full_range_params=("VideoFullRange=1",),
         options=("-preset", "medium", "-qpa", "0"),
         params_option="-vvenc-params",
         # Access unit delimiters say nothing here and cost 7 bytes a frame.

@@ -18,6 +18,7 @@ companding of decoded latents and the integer path are this project's.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,12 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits, sigma_of
+from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, gaussian_bits, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
 from codec_lib.entropy.priors import dual_masks
 from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import QualityScale, ResidualBottleneck, SubpixelUp, interpolate_anchors
+from codec_lib.layers.dct import block_basis
 
+BLOCK = 16
+"""Side of the blocks of the linear transforms: the stride of y."""
 HEAD_LIMIT = 4095
 """Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
 COMPAND = 8.0
@@ -50,12 +54,20 @@ class IntraConfig:
     prior_width: int = 256
     n_qualities: int = 64  # rate points; the published video codecs offer 64 as well
     anchors: int = 8  # of them learned, the rest interpolated
-    lambda_low: float = 0.0004  # rate-distortion trade at quality 0 and 63: bpp + lambda * 255^2 * MSE
-    lambda_high: float = 0.05
+    lambda_low: float = 0.0006  # rate-distortion trade at quality 0 and 63: bpp + lambda * 255^2 * MSE
+    lambda_high: float = 0.2
 
     @property
     def y_channels(self) -> int:
         return self.widths[-1]
+
+    def step(self, lam: float) -> float:
+        """Best quantiser step for orthonormal coefficients of pixels in [0, 1], at high rate.
+
+        Of n = 3 samples a pixel, each costs -log2(step) bits and step^2 / 12 in error: the derivative of
+        -n log2(step) + lam 255^2 step^2 / 12 is zero at step^2 = 6 n / (ln 2 lam 255^2).
+        """
+        return math.sqrt(18 / (math.log(2) * lam * 255**2))
 
 
 class IntraForward(NamedTuple):
@@ -69,6 +81,13 @@ class IntraForward(NamedTuple):
 def compand(y_hat: Tensor) -> Tensor:
     """Squeeze decoded latents into the range of a hidden activation: (1/4) * 8 asinh(y / 8), |result| < 8."""
     return COMPAND / 4 * torch.asinh(y_hat / COMPAND)
+
+
+def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    """A convolution whose output starts at zero."""
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv
 
 
 def scaled_blocks(channels: int, count: int, anchors: int) -> nn.ModuleList:
@@ -85,7 +104,10 @@ def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
 
 
 class Analysis(nn.Module):
-    """g_a: frame (N, 3, H, W) in [0, 1] to latent (N, C_y, H/16, W/16), already multiplied by the quantiser gain."""
+    """g_a: frame (N, 3, H, W) in [0, 1] to latent (N, C_y, H/16, W/16), already multiplied by the quantiser gain.
+
+    A linear transform of 16x16 blocks, which starts as a DCT, plus a deep correction, which starts at zero.
+    """
 
     def __init__(self, c: IntraConfig):
         super().__init__()
@@ -96,38 +118,47 @@ class Analysis(nn.Module):
         self.blocks8 = scaled_blocks(w8, c.analysis_blocks[1], c.anchors)
         self.down16 = nn.Conv2d(w8, w16, 3, stride=2, padding=1)
         self.blocks16 = scaled_blocks(w16, c.analysis_blocks[2], c.anchors)
-        self.head = nn.Conv2d(w16, w16, 1)
-        self.gain = QualityScale(w16, c.anchors, first=1.0, last=10.0)
+        self.head = zeroed(nn.Conv2d(w16, w16, 1))
+        self.linear = nn.Conv2d(3 * BLOCK**2, w16, 1, bias=False)
+        with torch.no_grad():
+            self.linear.weight.copy_(block_basis(BLOCK, w16)[0][:, :, None, None])
+        self.gain = QualityScale(w16, c.anchors, first=1 / c.step(c.lambda_low), last=1 / c.step(c.lambda_high))
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
-        h = self.stem(F.pixel_unshuffle(x - 0.5, 4))  # (N, w4, H/4, W/4)
+        x = x - 0.5
+        h = self.stem(F.pixel_unshuffle(x, 4))  # (N, w4, H/4, W/4)
         h = run(self.blocks4, h, u)
         h = run(self.blocks8, self.down8(h), u)  # (N, w8, H/8, W/8)
         h = run(self.blocks16, self.down16(h), u)  # (N, w16, H/16, W/16)
-        return self.gain(self.head(h).float(), u)
+        y = self.head(h) + self.linear(F.pixel_unshuffle(x, BLOCK))
+        return self.gain(y.float(), u)
 
 
 class Synthesis(nn.Module):
-    """g_s: quantised latent (N, C_y, H/16, W/16) to frame (N, 3, H, W), not clamped."""
+    """g_s: quantised latent (N, C_y, H/16, W/16) to frame (N, 3, H, W), not clamped. Mirrors `Analysis`."""
 
     def __init__(self, c: IntraConfig):
         super().__init__()
         w4, w8, w16 = c.widths
-        self.gain = QualityScale(w16, c.anchors, first=1.0, last=0.1)
+        self.gain = QualityScale(w16, c.anchors, first=c.step(c.lambda_low), last=c.step(c.lambda_high))
+        self.linear = nn.Conv2d(w16, 3 * BLOCK**2, 1, bias=False)
+        with torch.no_grad():
+            self.linear.weight.copy_(block_basis(BLOCK, w16)[0].T[:, :, None, None])
         self.head = nn.Conv2d(w16, w16, 1)
         self.blocks16 = scaled_blocks(w16, c.synthesis_blocks[2], c.anchors)
         self.up8 = SubpixelUp(w16, w8)
         self.blocks8 = scaled_blocks(w8, c.synthesis_blocks[1], c.anchors)
         self.up4 = SubpixelUp(w8, w4)
         self.blocks4 = scaled_blocks(w4, c.synthesis_blocks[0], c.anchors)
-        self.tail = nn.Conv2d(w4, 48, 3, padding=1)
+        self.tail = zeroed(nn.Conv2d(w4, 48, 3, padding=1))
 
     def forward(self, y_hat: Tensor, u: Tensor) -> Tensor:
-        h = self.head(self.gain(y_hat, u))  # (N, w16, H/16, W/16)
-        h = run(self.blocks16, h, u)
+        y = self.gain(y_hat, u)
+        h = run(self.blocks16, self.head(y), u)  # (N, w16, H/16, W/16)
         h = run(self.blocks8, self.up8(h), u)  # (N, w8, H/8, W/8)
         h = run(self.blocks4, self.up4(h), u)  # (N, w4, H/4, W/4)
-        return F.pixel_shuffle(self.tail(h), 4).float() + 0.5
+        x = F.pixel_shuffle(self.tail(h), 4) + F.pixel_shuffle(self.linear(y), BLOCK)
+        return x.float() + 0.5
 
 
 class EntropyModel(nn.Module):
@@ -155,9 +186,12 @@ class EntropyModel(nn.Module):
             QConv2d(p, 2 * y, out_limit=HEAD_LIMIT),
         )
         self.z_class = nn.Parameter(torch.full((c.anchors, c.z_channels), 3.0))  # class positions / 8 of z
+        # scale classes start at what the DCT's coefficients have at middling quality
+        gain = 1 / c.step(math.sqrt(c.lambda_low * c.lambda_high))
+        start = (torch.log(block_basis(BLOCK, y)[1] * gain / SIGMA_MIN) / CLASS_STEP).clamp(4, N_CLASSES - 5)
         with torch.no_grad():
             for head in (self.prior_1[-1], self.prior_2[-1]):
-                head.bias[y:] = 2.5  # class 20, a scale of about 0.95
+                head.bias[y:] = start / 8
 
     def features(self, z_hat: Tensor, u: Tensor, quantise: bool) -> Tensor:
         """z_hat: integers (N, C_z, H/64, W/64). Returns features on the hidden grid, (N, f, H/16, W/16)."""
