@@ -23,21 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from codec_lib.commands.streams import is_ours, open_stream
-    from codec_lib.entropy.container import read_stream
-    from codec_lib.errors import BitstreamError, UsageError
+    from codec_lib.commands.streams import open_stream
+    from codec_lib.errors import UsageError
     from codec_lib.video.io import check_video_output, write_video
 
     check_video_output(args.output, force=args.force)
     if Path(args.output).exists() and Path(args.input).exists() and Path(args.output).samefile(args.input):
         raise UsageError(f"input and output are the same file: {args.input}")
-    stream, codec = open_stream(args.input)
-    damage, how = None, {}
-    if args.salvage and is_ours(stream):
-        try:
-            read_stream(stream)
-        except BitstreamError as error:
-            damage, how = str(error), {"salvaged": True}
+    stream, codec, damage = open_stream(args.input, salvage=args.salvage)
+    how = {"salvaged": True} if damage else {}
     with progress("decoding") as advance:
         start = time.perf_counter()
         video = codec.decode(stream, advance, **how)

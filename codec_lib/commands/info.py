@@ -49,8 +49,34 @@ def own(data: bytes) -> dict:
 
 
 def conventional(data: bytes, name: str) -> dict:
-    """What a bare stream tells: its standard and size, and the size of each coded picture."""
-    from codec_lib.codecs.conventional import probe
+    """What a bare stream tells: its standard, picture size and rate, and the size of each coded picture."""
+    from codec_lib.codecs.conventional.bitstream import kind_of, padding_of
 
-    header, sizes = probe(data)
-    return {"header": {"codec": name, **header}, "bytes": len(data), "packets": [{"bytes": n} for n in sizes]}
+    kind = kind_of(data)
+    header = {"standard": {"h264": "H.264", "hevc": "HEVC", "vvc": "VVC", "obu": "AV1"}[kind], "decoder": name}
+    right, below = padding_of(data, kind)
+    width, height, rate, sizes = pictures(data, kind)
+    header |= {"width": width - right, "height": height - below, "frames": len(sizes), "fps": rate}
+    found = {"header": header, "bytes": len(data), "packets": [{"bytes": n} for n in sizes]}
+    if width and sizes:
+        found["bpp"] = 8 * len(data) / (header["width"] * header["height"] * len(sizes))
+    return found
+
+
+def pictures(data: bytes, kind: str) -> tuple[int, int, str | None, list[int]]:
+    """Width, height, rate and the bytes of each coded picture. Raises CorruptStream when there is none."""
+    import io
+
+    import av
+    from av.error import FFmpegError
+
+    from codec_lib.entropy.stream_errors import CorruptStream
+
+    try:
+        with av.open(io.BytesIO(data), format=kind) as container:
+            stream = container.streams.video[0]
+            rate = stream.guessed_rate and str(stream.guessed_rate)
+            sizes = [packet.size for packet in container.demux(stream) if packet.size]
+            return stream.codec_context.width, stream.codec_context.height, rate, sizes
+    except (FFmpegError, IndexError) as error:
+        raise CorruptStream(f"the stream begins as {kind} and cannot be read on: {error}") from None

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from codec_lib.codecs.protocol import Codec, load_codec
 from codec_lib.commands.common import read_file
-from codec_lib.entropy.container import MAGIC, read_header
+from codec_lib.entropy.container import MAGIC, read_header, read_stream
 from codec_lib.entropy.stream_errors import ForeignStream
+from codec_lib.errors import BitstreamError
 
 
 def is_ours(data: bytes) -> bool:
@@ -26,14 +27,21 @@ def conventional_name(data: bytes, path: str | Path) -> str:
     return name
 
 
-def open_stream(path: str | Path) -> tuple[bytes, Codec]:
-    """The bytes of a coded file and the codec that decodes it, ready.
+def open_stream(path: str | Path, *, salvage: bool = False) -> tuple[bytes, Codec, str | None]:
+    """The bytes of a coded file, the codec that decodes it, and what is damaged about it.
 
+    salvage: a damaged stream of ours is no error; what the damage is comes third (None for a sound stream).
     Raises UsageError for a file that is missing or empty, BitstreamError for one that cannot be decoded, MissingWeights
     when its checkpoint is not here.
     """
     data = read_file(path)
     if not is_ours(data):
-        return data, load_codec(conventional_name(data, path))
-    header = read_header(data)
-    return data, load_codec(header.codec, header.profile)
+        return data, load_codec(conventional_name(data, path)), None
+    header, damage = read_header(data), None
+    try:
+        read_stream(data)  # every checksum, before a model is loaded
+    except BitstreamError as error:
+        if not salvage:
+            raise
+        damage = str(error)
+    return data, load_codec(header.codec, header.profile), damage

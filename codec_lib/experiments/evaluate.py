@@ -6,19 +6,24 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from codec_lib.codecs.conventional.bitstream import kind_of
 from codec_lib.codecs.protocol import Codec, load_codec
 from codec_lib.errors import CodecLibError, UsageError
 from codec_lib.experiments.decode_worker import Decoded, DecodeWorker
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Record, Results, label
 from codec_lib.metrics import metric
-from codec_lib.video import iter_clips, write_video
-from codec_lib.video.clip import Video
+from codec_lib.video import Video, find_clips, write_video
 
 DEFAULT_METRICS = ("psnr", "psnr-yuv", "ms-ssim")
+
+SUFFIX = {"h264": ".264", "hevc": ".265", "vvc": ".266", "obu": ".obu", None: ".gvc"}
+"""File names for kept streams by the kind of stream; None stands for our own container."""
 
 Progress = Callable[[int, int, str], None]
 """Called as progress(done, total of this clip, what) before each rate point and once more at the end of a clip."""
@@ -42,6 +47,10 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
     start = time.perf_counter()
     loaded = {label(c.name, c.profile): c for c in map(load_codec, codecs)}
     wanted = {name: _qualities(codec, qualities) for name, codec in loaded.items()}
+    sources = [source for named in clips for source in find_clips(named)]
+    for name, times in Counter(source.name for source in sources).items():
+        if times > 1:
+            raise UsageError(f"{times} clips are called '{name}': give them different file names")
     chosen = {name: metric(name) for name in metrics}
     absent = {name: reason for name, m in chosen.items() if (reason := m.available())}
     config = {"codecs": {name: list(q) for name, q in wanted.items()}, "clips": {}, "frames": frames,
@@ -57,12 +66,15 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
             results.save(out)
 
     with tempfile.TemporaryDirectory(prefix="codec_lib-") as work, DecodeWorker(Path(work) / "decoded") as worker:
-        seen: set[str] = set()
-        for video in _each_clip(clips, frames, results.failures):
+        for source in sources:
+            try:
+                video = replace(source.load(frames), name=source.name)
+            except CodecLibError as error:
+                if len(sources) == 1:
+                    raise
+                results.failures.append(_failure(None, source.name, None, error))
+                continue
             fingerprint = _fingerprint(video)
-            if video.name in seen:
-                raise UsageError(f"two clips are called '{video.name}': give one of them another file name")
-            seen.add(video.name)
             if config["clips"].get(video.name, fingerprint) != fingerprint:  # the name now stands for other frames
                 results.records = [r for r in results.records if r.clip != video.name]
             config["clips"][video.name] = fingerprint
@@ -71,7 +83,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                 if progress:
                     progress(done, len(points), f"{video.name} {name} q{quality}")
                 known = [r for r in results.records if r.key == (name, video.name, quality)]
-                if known and set(metrics) <= {*known[0].metrics, *known[0].absent}:
+                if known and not _lacking(known[0], chosen, video):
                     continue
                 try:
                     record, problems = _rate_point(codec, video, quality, chosen, absent, Path(work), worker, keep)
@@ -90,15 +102,9 @@ def _qualities(codec: Codec, qualities: Sequence[int] | None) -> tuple[int, ...]
     return tuple(map(codec.check_quality, qualities)) if qualities else codec.default_qualities
 
 
-def _each_clip(clips: Sequence[str], frames: int | None, failures: list[dict]) -> Iterable[Video]:
-    """All clips in turn, one in memory at a time; a clip that cannot be read is a failure of that clip alone."""
-    for named in clips:
-        try:
-            yield from iter_clips(named, frames=frames)
-        except CodecLibError as error:
-            if len(clips) == 1:
-                raise
-            failures.append(_failure(None, Path(named).stem, None, error))
+def _lacking(record: Record, chosen: dict, video: Video) -> list[str]:
+    """Metrics that could be measured here and now and that a record does not have."""
+    return [n for n, m in chosen.items() if n not in record.metrics and (n not in record.absent or not m.available(video))]
 
 
 def _rate_point(codec: Codec, video: Video, quality: int, chosen: dict, absent: dict[str, str], work: Path,
@@ -113,7 +119,7 @@ def _rate_point(codec: Codec, video: Video, quality: int, chosen: dict, absent: 
     decoded = worker.decode(codec.name, codec.profile, file)
     _check(decoded, video, ours)
     if keep:
-        _keep(keep, f"{video.name}-{name}-q{quality}".replace(":", "-").replace("/", "-"), stream, codec, decoded)
+        _keep(keep, f"{video.name}-{name}-q{quality}".replace(":", "-").replace("/", "-"), stream, decoded)
     values, absent, problems = {}, dict(absent), []
     for metric_name, measure in chosen.items():
         if metric_name in absent:
@@ -145,9 +151,9 @@ def _check(decoded: Decoded, video: Video, ours: str | None) -> None:
         raise CodecLibError(f"decoded frames have shape {got}, the source {tuple(video.frames.shape)}")
 
 
-def _keep(folder: Path, name: str, stream: bytes, codec: Codec, decoded: Decoded) -> None:
+def _keep(folder: Path, name: str, stream: bytes, decoded: Decoded) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}{getattr(codec, 'suffix', '.gvc')}").write_bytes(stream)
+    (folder / f"{name}{SUFFIX[kind_of(stream)]}").write_bytes(stream)
     write_video(decoded.video, folder / f"{name}.mkv", force=True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 STREAM_CODEC = "x264:intra"
+X264 = ("--codec", STREAM_CODEC)
 
 
 @pytest.fixture
@@ -42,28 +43,30 @@ def check(result, folder: Path, before: set, status: int, *says: str):
 
 
 MISTAKES = {
-    "missing input": (["encode", "no.mp4", "o.gvc"], 2, ["no.mp4"]),
-    "not a video": (["encode", "text.mp4", "o.gvc"], 2, ["text.mp4"]),
-    "empty file": (["encode", "empty.mp4", "o.gvc"], 2, ["empty.mp4"]),
-    "no frames in the file": (["encode", "noframes.y4m", "o.gvc"], 2, ["noframes.y4m"]),
-    "cut in a frame": (["encode", "cut.y4m", "o.gvc"], 2, ["cut.y4m"]),
-    "raw video of unknown size": (["encode", "unnamed.yuv", "o.gvc"], 2, ["unnamed.yuv", "size"]),
-    "raw video shorter than a frame": (["encode", "short_64x48_25fps_420_8bit_YUV.yuv", "o.gvc"], 2, ["short_64x48"]),
-    "folder without pictures": (["encode", "no_pictures", "o.gvc"], 2, ["no_pictures"]),
-    "zero frames": (["encode", "good.y4m", "o.gvc", "--frames", "0"], 2, ["--frames", "1 or more"]),
-    "frames that are no number": (["encode", "good.y4m", "o.gvc", "--frames", "many"], 2, ["--frames"]),
+    "missing input": (["encode", "no.mp4", "o.264", *X264], 2, ["no.mp4"]),
+    "not a video": (["encode", "text.mp4", "o.264", *X264], 2, ["text.mp4"]),
+    "empty file": (["encode", "empty.mp4", "o.264", *X264], 2, ["empty.mp4"]),
+    "no frames in the file": (["encode", "noframes.y4m", "o.264", *X264], 2, ["noframes.y4m"]),
+    "cut in a frame": (["encode", "cut.y4m", "o.264", *X264], 2, ["cut.y4m"]),
+    "raw video of unknown size": (["encode", "unnamed.yuv", "o.264", *X264], 2, ["unnamed.yuv", "size"]),
+    "raw video shorter than a frame": (["encode", "short_64x48_25fps_420_8bit_YUV.yuv", "o.264", *X264],
+                                       2, ["short_64x48"]),
+    "folder without pictures": (["encode", "no_pictures", "o.264", *X264], 2, ["no_pictures"]),
+    "zero frames": (["encode", "good.y4m", "o.264", *X264, "--frames", "0"], 2, ["--frames", "1 or more"]),
+    "frames that are no number": (["encode", "good.y4m", "o.264", *X264, "--frames", "many"], 2, ["--frames"]),
     "unknown codec": (["encode", "good.y4m", "o.gvc", "--codec", "x266"], 2, ["x266", "choose from", "x265"]),
     "unknown variant": (["encode", "good.y4m", "o.gvc", "--codec", "x265:fast"], 2, ["fast"]),
     "unknown profile": (["encode", "good.y4m", "o.gvc", "--codec", "intra@huge"], 2, ["huge"]),
-    "quality too high": (["encode", "good.y4m", "o.gvc", "--quality", "10000"], 2, ["10000", "out of range", "from 0 to"]),
-    "quality below zero": (["encode", "good.y4m", "o.gvc", "--quality", "-1"], 2, ["-1", "out of range"]),
-    "quality that is no number": (["encode", "good.y4m", "o.gvc", "--quality", "best"], 2, ["--quality"]),
-    "bad size": (["encode", "unnamed.yuv", "o.gvc", "--size", "64"], 2, ["WIDTHxHEIGHT"]),
-    "bad frame rate": (["encode", "good.y4m", "o.gvc", "--fps", "0"], 2, ["--fps", "above 0"]),
-    "output is there": (["encode", "good.y4m", "taken.gvc"], 2, ["taken.gvc exists", "--force"]),
-    "output in no folder": (["encode", "good.y4m", "nowhere/o.gvc"], 2, ["nowhere", "does not exist"]),
-    "output below a file": (["encode", "good.y4m", "taken.gvc/o.gvc"], 2, ["taken.gvc", "is not a folder"]),
-    "output is a folder": (["encode", "good.y4m", "no_pictures", "--force"], 2, ["no_pictures", "folder"]),
+    "quality too high": (["encode", "good.y4m", "o.264", *X264, "--quality", "10000"],
+                         2, ["10000", "out of range", "from 0 to"]),
+    "quality below zero": (["encode", "good.y4m", "o.264", *X264, "--quality", "-1"], 2, ["-1", "out of range"]),
+    "quality that is no number": (["encode", "good.y4m", "o.264", *X264, "--quality", "best"], 2, ["--quality"]),
+    "bad size": (["encode", "unnamed.yuv", "o.264", *X264, "--size", "64"], 2, ["WIDTHxHEIGHT"]),
+    "bad frame rate": (["encode", "good.y4m", "o.264", *X264, "--fps", "0"], 2, ["--fps", "above 0"]),
+    "output is there": (["encode", "good.y4m", "taken.gvc", *X264], 2, ["taken.gvc exists", "--force"]),
+    "output in no folder": (["encode", "good.y4m", "nowhere/o.264", *X264], 2, ["nowhere", "does not exist"]),
+    "output below a file": (["encode", "good.y4m", "taken.gvc/o.264", *X264], 2, ["taken.gvc", "is not a folder"]),
+    "output is a folder": (["encode", "good.y4m", "no_pictures", "--force", *X264], 2, ["no_pictures", "folder"]),
     "output is the input": (["encode", "good.y4m", "good.y4m", "--force"], 2, ["same file"]),
     "decode a missing file": (["decode", "no.gvc", "o.mp4"], 2, ["no such file", "no.gvc"]),
     "decode a foreign file": (["decode", "noise.gvc", "o.mp4"], 2, ["noise.gvc"]),
@@ -75,9 +78,11 @@ MISTAKES = {
     "info on a foreign file": (["info", "noise.gvc"], 2, ["noise.gvc"]),
     "info on a missing file": (["info", "no.gvc"], 2, ["no such file"]),
     "eval an unknown codec": (["eval", "--codec", "x266", "--clips", "good.y4m"], 2, ["x266"]),
-    "eval an unknown metric": (["eval", "--codec", "x264", "--clips", "good.y4m", "--metrics", "beauty"], 2, ["beauty"]),
+    "eval an unknown metric": (["eval", "--codec", "x264", "--clips", "good.y4m", "--metrics", "beauty"],
+                               2, ["beauty"]),
     "eval a missing clip": (["eval", "--codec", "x264", "--clips", "no.mp4"], 2, ["no.mp4"]),
-    "eval a quality out of range": (["eval", "--codec", "x264", "--clips", "good.y4m", "--qualities", "0,999"], 2, ["999"]),
+    "eval a quality out of range": (["eval", "--codec", "x264", "--clips", "good.y4m", "--qualities", "0,999"],
+                                    2, ["999"]),
     "eval qualities that are no numbers": (["eval", "--codec", "x264", "--qualities", "a,b"], 2, ["--qualities"]),
     "eval onto a file": (["eval", "--codec", "x264", "--clips", "good.y4m", "--out", "r.json"], 2, ["r.json exists"]),
     "resume nothing": (["eval", "--codec", "x264", "--clips", "good.y4m", "--resume"], 2, ["--out"]),
@@ -112,7 +117,7 @@ def test_read_only_folder(cli, folder, monkeypatch):
         monkeypatch.setattr("codec_lib.files.os.access", lambda path, mode: False)
     else:
         folder.chmod(0o555)
-    result = cli("encode", folder / "good.y4m", folder / "o.264", "--codec", STREAM_CODEC)
+    result = cli("encode", folder / "good.y4m", folder / "o.264", *X264)
     folder.chmod(0o755)
     check(result, folder, set(folder.rglob("*")), 2, "no permission to write")
     assert not (folder / "o.264").exists()
@@ -128,7 +133,7 @@ def test_missing_checkpoint_is_status_1_and_says_how_to_get_it(cli, folder, monk
 def test_missing_weights_make_a_metric_absent_with_the_reason(cli, folder, monkeypatch):
     monkeypatch.setenv("CODEC_LIB_WEIGHTS", str(folder / "nowhere"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "nowhere"))
-    result = cli("eval", "--codec", STREAM_CODEC, "--clips", folder / "good.y4m", "--qualities", "2", "--frames", "1",
+    result = cli("eval", *X264, "--clips", folder / "good.y4m", "--qualities", "2", "--frames", "1",
                  "--metrics", "psnr,lpips")
     assert result.status == 0 and result.err == ""
     assert "absent: lpips: weights 'lpips-squeeze' are not on this machine" in result.out
@@ -141,7 +146,7 @@ def test_full_disk_leaves_nothing(cli, folder, monkeypatch):
 
     monkeypatch.setattr("codec_lib.files.os.fsync", full)
     before = set(folder.rglob("*"))
-    result = cli("encode", folder / "good.y4m", folder / "o.264", "--codec", STREAM_CODEC)
+    result = cli("encode", folder / "good.y4m", folder / "o.264", *X264)
     check(result, folder, before, 1, "No space left on device")
 
 
@@ -151,7 +156,7 @@ def test_interrupt_leaves_nothing_and_is_status_130(cli, folder, monkeypatch):
 
     monkeypatch.setattr("codec_lib.files.os.fsync", stop)
     before = set(folder.rglob("*"))
-    result = cli("encode", folder / "good.y4m", folder / "o.264", "--codec", STREAM_CODEC)
+    result = cli("encode", folder / "good.y4m", folder / "o.264", *X264)
     check(result, folder, before, 130, "interrupted")
 
 
@@ -161,19 +166,37 @@ def test_an_unexpected_error_is_one_line_that_names_the_switch(cli, folder, monk
 
     monkeypatch.setattr("codec_lib.video.read_video", broken)
     before = set(folder.rglob("*"))
-    result = cli("encode", folder / "good.y4m", folder / "o.264", "--codec", STREAM_CODEC)
+    result = cli("encode", folder / "good.y4m", folder / "o.264", *X264)
     check(result, folder, before, 1, "RuntimeError: two lines", "CODEC_LIB_TRACEBACK")
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
-def test_truncated_stream(cli, folder, keep):
+@pytest.mark.parametrize("damage, says", [
+    (lambda s: s[:3], "cut short"), (lambda s: s[:20], "cut short"), (lambda s: s[:-1], "packet 2 of 3 is cut short"),
+    (lambda s: s[:40] + bytes([s[40] ^ 1]) + s[41:], "checksum"), (lambda s: s + b"x", "1 bytes follow"),
+    (lambda s: s[:4] + b"\xff" + s[5:], "version 255"),
+], ids=["in the magic", "in the header", "in a packet", "one bit", "one byte too many", "from the future"])
+@pytest.mark.parametrize("command", ["decode", "info"])
+def test_damaged_stream(cli, folder, command, damage, says):
+    from fractions import Fraction
+
+    from codec_lib.entropy.container import Packet, StreamHeader, write_stream
+
+    header = StreamHeader("intra", "lab", bytes(4), 64, 48, 3, Fraction(25), 3)
+    stream = write_stream(header, [Packet(bytes(range(n)), n) for n in (30, 20, 10)])
+    (folder / "damaged.gvc").write_bytes(damage(stream))
+    before = set(folder.rglob("*"))
+    argv = [command, folder / "damaged.gvc"] + [folder / "o.mp4"] * (command == "decode")
+    check(cli(*argv), folder, before, 2, says)
+
+
+def test_cut_conventional_stream(cli, folder):
     stream = (folder / "good.264").read_bytes()
-    (folder / "cut.264").write_bytes(stream[: int(keep * len(stream))])
+    (folder / "cut.264").write_bytes(stream[: len(stream) // 50])
     before = set(folder.rglob("*"))
     check(cli("decode", folder / "cut.264", folder / "o.mp4"), folder, before, 2)
 
 
 def test_force_replaces_and_refuses_nothing_else(cli, folder):
-    result = cli("encode", folder / "good.y4m", folder / "taken.gvc", "--codec", STREAM_CODEC, "--force")
+    result = cli("encode", folder / "good.y4m", folder / "taken.gvc", *X264, "--force")
     assert result.status == 0, result.err
     assert (folder / "taken.gvc").read_bytes() != b"taken"
