@@ -6,6 +6,13 @@ The equations are those of ITU-R BT.709-6 section 3, BT.601-7 section 2.5 and BT
 
 stored as 16 + 219 Y and 128 + 224 C (limited range, times 4 at 10 bits) or over all codes (full range). Transfer curves
 and primaries are left alone: RGB here is what a screen of the same standard would be sent.
+
+Own arithmetic rather than swscale: it is the same on every machine and in every version, its chroma siting is
+known, and the two directions undo each other. FFmpeg's zscale, told the same filter and siting, gives the same picture to
+70 dB; swscale's default settings differ by 42 dB, mostly in chroma. Measured on 16 natural 8-bit 4:2:0 clips
+(176x144 to 832x480), planes -> RGB -> planes: luma 59 dB to lossless (median 75), chroma 54 to 92 dB (median 70), where
+all that is lost is colours that 8-bit RGB cannot hold; with bilinear interpolation and averaging the same chroma
+keeps 43 to 72 dB (median 51). 33 frames of 832x480 take 0.12 s to RGB and 0.2 s back on one core.
 """
 
 from __future__ import annotations
@@ -162,10 +169,10 @@ def rgb_to_yuv(
             luma = rounded_shift_(_dot(rgb[:, above : above + end - top], to_luma), _RGB_COEF_BITS)
             y[t, top:end] = luma.add_(r.luma_offset).clamp_(0, r.peak)
             for row, plane in ((to_cb, u), (to_cr, v)):
-                c = rounded_shift_(_dot(rgb, row), _RGB_COEF_BITS - bits)
+                c, below_point = _dot(rgb, row), _RGB_COEF_BITS
                 if subsampling == "420":
-                    c = downsample(c, end - top)
-                c = rounded_shift_(c, bits).add_(r.chroma_offset).clamp_(0, r.peak)
+                    c, below_point = downsample(rounded_shift_(c, _RGB_COEF_BITS - bits), end - top), bits
+                c = rounded_shift_(c, below_point).add_(r.chroma_offset).clamp_(0, r.peak)
                 plane[t, top // step : -(-end // step)] = c
     return YUVPlanes(y, u, v, bit_depth, matrix, full_range)
 

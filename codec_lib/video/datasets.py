@@ -86,9 +86,10 @@ class Dataset:
 
 
 def data_root() -> Path:
-    """``$CODEC_LIB_DATA``, or ``~/.cache/codec_lib/data``."""
-    given = os.environ.get("CODEC_LIB_DATA")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "codec_lib" / "data"
+    """``$CODEC_LIB_DATA``, or ``codec_lib/data`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    if given := os.environ.get("CODEC_LIB_DATA"):
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codec_lib" / "data"
 
 
 def _file_of(dataset: Dataset, sequence: Sequence) -> Path | None:
