@@ -52,7 +52,7 @@ test: $(ENV_STAMP) ## run every test: units, streams, then all chapters cell by 
 	@echo "== tests of the library, the streams and the ledger"
 	@$(PY) -m pytest tests $(PYTEST_ARGS)
 	@echo "== chapters: every saved output against a fresh run"
-	@$(PY) -m pytest --nbval --nbval-current-env chapters $(PYTEST_ARGS)
+	@$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with book/nbval.cfg chapters $(PYTEST_ARGS)
 
 lint: $(ENV_STAMP) ## check style
 	@$(PY) -m ruff check codec_lib tests tools

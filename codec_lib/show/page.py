@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from codec_lib.experiments.records import Value, all_values
-from codec_lib.show.numbers import Shown, measured
+from codec_lib.show.numbers import Shown, given, measured
 
 CELL_LINES = 30
 EXERCISES = 5
@@ -49,7 +49,7 @@ def strip(chapter: str, *, scale: str = "lab", shows: Iterable[str] = (), values
         run = values[f"{start}/minutes"]
         parts += [("runs in", [measured(run, ".1f"), " min"]),
                   ("memory", [measured(values[f"{start}/memory"], ".1f"), " GB"]),
-                  ("on", [str(run.provenance.get("hardware", "an unnamed machine"))])]
+                  ("on", [given(str(run.provenance.get("hardware", "an unnamed machine")), "machine")])]
     else:
         parts.append(("time", ["not measured yet"]))
     for name in shows:
@@ -58,7 +58,7 @@ def strip(chapter: str, *, scale: str = "lab", shows: Iterable[str] = (), values
             parts.append((f"records of {name}", ["not saved yet"]))
         else:
             what = [str(origin.get("commit", "unknown"))[:8], str(origin.get("date", "")), str(origin.get("hardware", ""))]
-            parts.append((f"records of {name}", [", ".join(filter(None, what))]))
+            parts.append((f"records of {name}", [given(", ".join(filter(None, what)), "origin of the records")]))
     return Strip(parts)
 
 

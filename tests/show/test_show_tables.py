@@ -29,6 +29,7 @@ from codec_lib.show import (
     style,
     value_table,
 )
+from codec_lib.show.check import MEASURED
 from codec_lib.show.marks import parse_html
 from codec_lib.show.numbers import number
 from codec_lib.video.clip import Video
@@ -220,11 +221,13 @@ def test_pictures():
 
 def test_strip_shows_records_and_says_when_there_are_none(results, values):
     assert "not measured yet" in repr(strip("99_none", values={}))
-    chapters = Results("chapters", {"hardware": "a CPU, 2 cores"})
+    chapters = Results("chapters", {"hardware": "a CPU, 23 GB"})
     chapters.add_value("minutes", 1.26, "min", clip="01_x")
     chapters.add_value("memory", 0.84, "GB", clip="01_x")
     known = values | {v.id: v for v in chapters.flat()}
     shown = strip("01_x", shows=["demo", "other"], values=known)
-    assert repr(shown) == ("scale lab · runs in 1.3 min · memory 0.8 GB · on a CPU, 2 cores · "
+    assert repr(shown) == ("scale lab · runs in 1.3 min · memory 0.8 GB · on a CPU, 23 GB · "
                            "records of demo 01234567, 2026-11-21, a CPU · records of other not saved yet")
-    assert [m.key for m in parse_html(shown._repr_html_()).marks] == ["chapters/-/01_x/-/minutes", "chapters/-/01_x/-/memory"]
+    parsed = parse_html(shown._repr_html_())
+    assert not MEASURED.search(parsed.plain)  # a machine's "23 GB" is said to be given, and no result
+    assert [m.key for m in parsed.marks if m.kind == "record"] == ["chapters/-/01_x/-/minutes", "chapters/-/01_x/-/memory"]
