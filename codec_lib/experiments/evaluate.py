@@ -85,8 +85,9 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                 known = [r for r in results.records if r.key == (name, video.name, quality)]
                 if known and not _lacking(known[0], chosen, video):
                     continue
+                measures = chosen | {n: metric(n) for r in known for n in r.metrics}  # what was known stays known
                 try:
-                    record, problems = _rate_point(codec, video, quality, chosen, absent, Path(work), worker, keep)
+                    record, problems = _rate_point(codec, video, quality, measures, absent, Path(work), worker, keep)
                     results.records = [r for r in results.records if r.key != record.key] + [record]
                     results.failures += problems
                 except Exception as error:  # one codec that fails on one clip must not cost the others their numbers
@@ -107,7 +108,7 @@ def _lacking(record: Record, chosen: dict, video: Video) -> list[str]:
     return [n for n, m in chosen.items() if n not in record.metrics and (n not in record.absent or not m.available(video))]
 
 
-def _rate_point(codec: Codec, video: Video, quality: int, chosen: dict, absent: dict[str, str], work: Path,
+def _rate_point(codec: Codec, video: Video, quality: int, measures: dict, absent: dict[str, str], work: Path,
                 worker: DecodeWorker, keep: Path | None) -> tuple[Record, list[dict]]:
     begin = time.perf_counter()
     stream = codec.encode(video, quality)
@@ -121,7 +122,7 @@ def _rate_point(codec: Codec, video: Video, quality: int, chosen: dict, absent: 
     if keep:
         _keep(keep, f"{video.name}-{name}-q{quality}".replace(":", "-").replace("/", "-"), stream, decoded)
     values, absent, problems = {}, dict(absent), []
-    for metric_name, measure in chosen.items():
+    for metric_name, measure in measures.items():
         if metric_name in absent:
             continue
         try:
