@@ -8,7 +8,9 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-from codec_lib.errors import UsageError, VideoError
+from av.error import FFmpegError
+
+from codec_lib.errors import CodecLibError, UsageError, VideoError
 from codec_lib.files import check_output, written_aside
 from codec_lib.video.clip import Video
 from codec_lib.video.colour import luma_weights
@@ -124,8 +126,11 @@ def write_video(video: Video, path: str | Path, *, force: bool = False) -> None:
     path = check_video_output(path, force=force)
     if not path.suffix:
         return _write_folder(video, path)
-    with written_aside(path, force=force) as aside:
-        _WRITERS[path.suffix.lower()](video, aside)
+    try:
+        with written_aside(path, force=force) as aside:
+            _WRITERS[path.suffix.lower()](video, aside)
+    except FFmpegError as error:
+        raise CodecLibError(f"{path}: FFmpeg could not write {video.width}x{video.height} ({error.strerror})") from error
 
 
 def check_video_output(path: str | Path, *, force: bool = False) -> Path:

@@ -67,6 +67,8 @@ def read_file(
             stream.thread_type = "AUTO"
             fps = frame_rate(stream)
             return _collect(path, _decoded(path, container, stream, frames), fps, matrix, full_range)
+    except av.error.EOFError as error:
+        raise VideoError(f"{path}: holds no frames") from error
     except FFmpegError as error:
         raise VideoError(f"{path}: cannot be read as video ({error.strerror})") from error
 

@@ -18,7 +18,7 @@ from codec_lib.video.colour import rgb_to_yuv
 _TAGS = {"bt709": (1, 1, 1), "bt601": (6, 6, 6), "bt2020": (9, 9, 14)}
 
 X264 = {"preset": "medium", "qp": "2", "x264-params": "log-level=error"}
-FFV1 = {"level": "3", "slices": "4", "slicecrc": "1"}
+FFV1 = {"level": "3", "slicecrc": "1"}
 
 
 def write_mp4(video: Video, path: Path) -> None:
