@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from codec_lib import weights
 from codec_lib.codecs.conventional.bitstream import kind_of
 from codec_lib.codecs.protocol import Codec, load_codec
 from codec_lib.errors import CodecLibError, UsageError
 from codec_lib.experiments.decode_worker import Decoded, DecodeWorker
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Record, Results, label
-from codec_lib.metrics import metric
+from codec_lib.metrics import Metric, metric
 from codec_lib.video import Video, find_clips, write_video
 
 DEFAULT_METRICS = ("psnr", "psnr-yuv", "ms-ssim")
@@ -52,7 +53,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
         if times > 1:
             raise UsageError(f"{times} clips are called '{name}': give them different file names")
     chosen = {name: metric(name) for name in metrics}
-    absent = {name: reason for name, m in chosen.items() if (reason := m.available())}
+    absent = {name: reason for name, m in chosen.items() if (reason := _unavailable(m))}
     config = {"codecs": {name: list(q) for name, q in wanted.items()}, "clips": {}, "frames": frames,
               "metrics": list(metrics)}
     checkpoints = {name: c.checkpoint.hex() for name, c in loaded.items() if getattr(c, "checkpoint", None)}
@@ -101,6 +102,13 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
 
 def _qualities(codec: Codec, qualities: Sequence[int] | None) -> tuple[int, ...]:
     return tuple(map(codec.check_quality, qualities)) if qualities else codec.default_qualities
+
+
+def _unavailable(m: Metric) -> str | None:
+    """Why a metric has no number here, for a record: unlike the metric's own words, without folders of this machine."""
+    if m.needs and weights.paths(m.needs) is None:
+        return f"weights '{m.needs}' are not on this machine: python -m codec_lib weights get {m.needs}"
+    return m.available()
 
 
 def _lacking(record: Record, chosen: dict, video: Video) -> list[str]:
