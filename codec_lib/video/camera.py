@@ -104,16 +104,17 @@ class Layer:
     @cached_property
     def enlarged(self) -> np.ndarray:
         """The photograph twice as large: its pixel (x, y) stands at (2x + 1/2, 2y + 1/2)."""
-        return _double(self.photo)
+        return _double(self.photo, Image.Resampling.LANCZOS)
 
     @cached_property
     def enlarged_mask(self) -> np.ndarray | None:
-        return None if self.mask is None else _double(self.mask)
+        """Bilinear, because Lanczos would ring around the edges of a mask."""
+        return None if self.mask is None else _double(self.mask, Image.Resampling.BILINEAR)
 
 
-def _double(image: np.ndarray) -> np.ndarray:
+def _double(image: np.ndarray, how: Image.Resampling) -> np.ndarray:
     height, width = image.shape[:2]
-    return np.asarray(Image.fromarray(image).resize((2 * width, 2 * height), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(image).resize((2 * width, 2 * height), how))
 
 
 def render(layers: Sequence[Layer], size: tuple[int, int], *, fps: int, name: str) -> Video:

@@ -90,7 +90,7 @@ def rotation() -> Video:
 
 def tilt() -> Video:
     """A launch pad on a wall that swings in perspective: a true homography."""
-    flat = _view(Pose(320, 213, 1.15), Pose(320, 213, 1.05))
+    flat = _view(Pose(320, 213, 1.05), Pose(320, 213, 0.95))
     swing = np.linspace(-0.18, 0.18, FRAMES)
     layers = [Layer(photo("rocket"), tilted(flat, [(a, a / 3) for a in swing], SIZE))]
     return render(layers, SIZE, fps=FPS, name="tilt")
