@@ -57,7 +57,7 @@ def _first_nal_units(stream: bytes, count: int) -> Iterator[bytes]:
 
 def nal_type(unit: bytes, kind: str) -> int | None:
     """Type of a NAL unit (without start code), None where its header is impossible for a base layer of that kind."""
-    if len(unit) < 3:
+    if len(unit) < 2:
         return None
     first, second = unit[0], unit[1]
     if kind == "h264":

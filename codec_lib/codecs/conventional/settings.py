@@ -156,7 +156,8 @@ ENCODERS: dict[str, Settings] = {
         variants={
             "ld": Variant(
                 "-qp", (),
-                ("GOPSize=8", "PicReordering=0", "NumRefPics=4", "DecodingRefreshType=none", "IntraPeriod=0"), _LOWER,
+                ("GOPSize=8", "PicReordering=0", "NumRefPics=4", "DecodingRefreshType=none", "IntraPeriod=-1",
+                 "MCTFFutureReference=0"), _LOWER,
             ),
             "ra": Variant("-qp", (), (f"IntraPeriod={INTRA_PERIOD}", "DecodingRefreshType=cra"), _LOWER),
             "intra": Variant("-qp", (), ("GOPSize=1", "IntraPeriod=1", "DecodingRefreshType=idr"), _JVET_INTRA),
