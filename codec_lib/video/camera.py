@@ -1,9 +1,9 @@
 """A virtual camera over photographs: clips whose optical flow is known exactly.
 
-A scene is a stack of flat layers, each a photograph with a mask. For every frame each layer has a 3x3 matrix that takes a
-pixel of the frame to a point of the photograph (a homography; Hartley and Zisserman, "Multiple View Geometry", 2nd ed.,
-section 2.3). Where a point of the layer is seen at x in frame t, it stands at A[t+1]^-1 A[t] x in frame t+1: that is the flow, with
-no estimation in it. Layers at different speeds give parallax and occlusion.
+A scene is a stack of flat layers, each a photograph with a mask. For every frame each layer has a 3x3 matrix that
+takes a pixel of the frame to a point of the photograph (a homography; Hartley and Zisserman, "Multiple View
+Geometry", 2nd ed., section 2.3). Where a point of the layer is seen at x in frame t, it stands at A[t+1]^-1 A[t] x
+in frame t+1: that is the flow, with no estimation in it. Layers at different speeds give parallax and occlusion.
 
 Pixels are made like a sensor makes them: twice as many samples each way as the frame has pixels, from a photograph
 enlarged twice (Lanczos), then the low pass (1 3 3 1)/8 and every second sample. A point keeps its look while it
@@ -34,8 +34,11 @@ _OPAQUE, _CLEAR = 250, 5  # a pixel with a mask value between them mixes two lay
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the camera looks. (x, y): the point of the photograph, in its pixels, that stands in the middle of the frame;
-    scale: photograph pixels to a frame pixel; angle: degrees by which the view turns clockwise on the photograph."""
+    """Where the camera looks.
+
+    (x, y): the point of the photograph, in its pixels, that stands in the middle of the frame. scale: photograph
+    pixels to a frame pixel. angle: degrees by which the view turns clockwise on the photograph.
+    """
 
     x: float
     y: float
@@ -52,7 +55,8 @@ class Pose:
 def path(start: Pose, end: Pose, frames: int, size: tuple[int, int], *, smooth: bool = False) -> np.ndarray:
     """Matrices (frames, 3, 3) of a camera that goes from one pose to another; size is (width, height).
 
-    Position and angle move at a constant speed (``smooth``: speeding up and slowing down along a cosine), scale geometrically.
+    Position and angle move at a constant speed (``smooth``: speeding up and slowing down along a cosine), scale
+    geometrically.
     """
     t = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
     t = (1 - np.cos(np.pi * t)) / 2 if smooth else t
@@ -71,7 +75,8 @@ def path(start: Pose, end: Pose, frames: int, size: tuple[int, int], *, smooth: 
 def tilted(matrices: np.ndarray, tilt: Sequence[tuple[float, float]], size: tuple[int, int]) -> np.ndarray:
     """Make affine matrices projective: a plane turned away from the camera.
 
-    tilt: for each frame the change of depth (relative, about 0) from the middle of the frame to its right and lower edge.
+    tilt: for each frame the change of depth (relative, about 0) from the middle of the frame to its right and lower
+    edge.
     """
     width, height = size
     mx, my = (width - 1) / 2, (height - 1) / 2

@@ -14,7 +14,7 @@ from codec_lib.video.images import image_files, natural_key
 from codec_lib.video.io import read_video
 
 CATALOGUE = ("sample", *DATASETS)
-"""The names that `clips` knows: "sample" is always there, the others from where the reader has put them (`datasets`)."""
+"""The names that `clips` knows: "sample" is always there, the others where the reader has put them (`datasets`)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def clips(name_or_path: str | Path, *, frames: int | None = None) -> list[Video]
 def iter_clips(name_or_path: str | Path, *, frames: int | None = None) -> Iterator[Video]:
     """Clips one by one, each read when asked for; ``frames``: the first so many of each.
 
-    What can be asked for is listed at `find_clips`; what cannot be found is reported here, before the first clip is read.
+    What can be asked for is listed at `find_clips`; what cannot be found is reported here, before the first clip is
+    read.
     """
     if frames is not None and frames < 1:
         raise UsageError(f"cannot take the first {frames} frames: give 1 or more")
@@ -71,7 +72,9 @@ def _matches(name: str, pattern: str) -> bool:
 def _sample(pattern: str) -> list[Source]:
     from codec_lib.video.sample import CLIPS  # the virtual camera brings OpenCV along
 
-    return [Source(name, lambda n, make=make: make().first(n)) for name, make in CLIPS.items() if _matches(name, pattern)]
+    return [
+        Source(name, lambda n, make=make: make().first(n)) for name, make in CLIPS.items() if _matches(name, pattern)
+    ]
 
 
 def _dataset(dataset: Dataset, pattern: str) -> list[Source]:

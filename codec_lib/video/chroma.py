@@ -1,17 +1,18 @@
 """Chroma resampling between 4:2:0 and 4:4:4: one pair of filters that undo each other.
 
-Siting. A 4:2:0 chroma sample stands, as in MPEG-2, H.264 and H.265 (``chroma_loc = left``), on the luma column 2k and midway
-between the luma rows 2k and 2k+1. So a chroma plane is interpolated at phases 0 and 1/2 along rows and at -1/4 and +1/4 along
-columns. Both directions below use this siting; with the centred siting of JPEG every conversion would move the colours by
-a quarter of a pixel.
+Siting. A 4:2:0 chroma sample stands, as in MPEG-2, H.264 and H.265 (``chroma_loc = left``), on the luma column 2k
+and midway between the luma rows 2k and 2k+1. So a chroma plane is interpolated at phases 0 and 1/2 along rows and at
+-1/4 and +1/4 along columns. Both directions below use this siting; with the centred siting of JPEG every conversion
+would move the colours by a quarter of a pixel.
 
-Up, ``upsample``: the cubic of Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 29 (1981),
-a = -1/2 (Catmull-Rom), four taps. Its weights at these phases are dyadic, so integers over 16 and 128 hold them exactly.
+Up, ``upsample``: the cubic of Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP
+29 (1981), a = -1/2 (Catmull-Rom), four taps. Its weights at these phases are dyadic, so integers over 16 and 128
+hold them exactly.
 
-Down, ``downsample``: the shortest filter that (nearly) inverts ``upsample``: among the filters D of 13 taps along rows and 12
-along columns with D U = 1, the one of least energy, which is close to the least-squares inverse (U'U)^-1 U'. Rows and columns
-are extended at the borders by the reflections under which symmetric biorthogonal filters invert each other
-(Strang and Nguyen, "Wavelets and Filter Banks", 1996, section 8.3), so borders lose nothing either.
+Down, ``downsample``: the shortest filter that (nearly) inverts ``upsample``: among the filters D of 13 taps along
+rows and 12 along columns with D U = 1, the one of least energy, which is close to the least-squares inverse (U'U)^-1
+U'. Rows and columns are extended at the borders by the reflections under which symmetric biorthogonal filters invert
+each other (Strang and Nguyen, "Wavelets and Filter Banks", 1996, section 8.3), so borders lose nothing either.
 What that buys: a decoded 4:2:0 file that passes through RGB and back keeps its chroma, which averaging and bilinear
 interpolation would blur each time (`colour` states the decibels).
 
@@ -89,7 +90,8 @@ def downsample(x: Tensor, height: int) -> Tensor:
     """Full-resolution chroma to 4:2:0, the inverse of `upsample`.
 
     x: int32 (..., at least height + 11, W), at most 15 bits and sign: the rows wanted with `MARGIN` around them
-    (`rows_to_downsample`). Returns int32 (..., ceil(height/2), ceil(W/2)) in the same scale, rounded after each direction.
+    (`rows_to_downsample`). Returns int32 (..., ceil(height/2), ceil(W/2)) in the same scale, rounded after each
+    direction.
     """
     width = x.shape[-1]
     n, reach = (width + 1) // 2, len(DOWN_ROW) - 1

@@ -16,7 +16,7 @@ class YUVPlanes:
     """Planar YCbCr samples as a file stores them.
 
     y: uint8 or int16 (T, H, W); u, v: the same type, (T, H, W) for 4:4:4 or (T, ceil(H/2), ceil(W/2)) for 4:2:0.
-    bit_depth: 8 or 10. matrix: "bt709" or "bt601". full_range: False for limited (16..235 at 8 bit).
+    bit_depth: 8 or 10. matrix: "bt709", "bt601" or "bt2020". full_range: False for limited (16..235 at 8 bit).
     """
 
     y: Tensor
@@ -28,7 +28,7 @@ class YUVPlanes:
 
     @property
     def subsampling(self) -> str:
-        """"444" or "420", read off the plane sizes."""
+        """Read off the plane sizes: "444" or "420"."""
         return "444" if self.u.shape == self.y.shape else "420"
 
 

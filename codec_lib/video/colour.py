@@ -1,6 +1,7 @@
 """RGB and YCbCr, both ways, in integers.
 
-The equations are those of ITU-R BT.709-6 section 3, BT.601-7 section 2.5 and BT.2020-2 table 4 (non-constant luminance):
+The equations are those of ITU-R BT.709-6 section 3, BT.601-7 section 2.5 and BT.2020-2 table 4 (non-constant
+luminance):
 
     Y  = Kr R + (1 - Kr - Kb) G + Kb B,   Cb = (B - Y) / (2 (1 - Kb)),   Cr = (R - Y) / (2 (1 - Kr))
 
@@ -8,8 +9,8 @@ stored as 16 + 219 Y and 128 + 224 C (limited range, times 4 at 10 bits) or over
 and primaries are left alone: RGB here is what a screen of the same standard would be sent.
 
 Own arithmetic rather than swscale: it is the same on every machine and in every version, its chroma siting is
-known, and the two directions undo each other. FFmpeg's zscale, told the same filter and siting, gives the same picture to
-70 dB; swscale's default settings differ by 42 dB, mostly in chroma. Measured on 16 natural 8-bit 4:2:0 clips
+known, and the two directions undo each other. FFmpeg's zscale, told the same filter and siting, gives the same
+picture to 70 dB; swscale's default settings differ by 42 dB, mostly in chroma. Measured on 16 natural 8-bit 4:2:0 clips
 (176x144 to 832x480), planes -> RGB -> planes: luma 59 dB to lossless (median 75), chroma 54 to 92 dB (median 70), where
 all that is lost is colours that 8-bit RGB cannot hold; with bilinear interpolation and averaging the same chroma
 keeps 43 to 72 dB (median 51). 33 frames of 832x480 take 0.12 s to RGB and 0.2 s back on one core.
@@ -106,7 +107,7 @@ def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Inverse:
-    """YCbCr -> RGB in integers: luma codes as they are, chroma with ``bits`` more, sums with ``scale`` bits below a level."""
+    """YCbCr -> RGB in integers: chroma codes carry ``bits`` more, sums ``scale`` bits below a level."""
 
     luma: int
     rv: int

@@ -1,11 +1,11 @@
 """The test sets of the literature, used from where the reader has put them.
 
-Nothing is downloaded: most of them ask for a licence to be accepted, and some weigh tens of gigabytes. Each set is looked for in
-its own folder of `data_root` (``$CODEC_LIB_DATA``, by default ``~/.cache/codec_lib/data``), in the layout in which it is
-distributed; what is missing is named together with where to get it.
+Nothing is downloaded: most of them ask for a licence to be accepted, and some weigh tens of gigabytes. Each set is
+looked for in its own folder of `data_root` (``$CODEC_LIB_DATA``, by default ``~/.cache/codec_lib/data``), in the
+layout in which it is distributed; what is missing is named together with where to get it.
 
-None of these sets publishes checksums of its files. `manifest.verify` therefore records one at the first check and reports any change
-after that, and compares lengths and sizes with the published ones below.
+None of these sets publishes checksums of its files. `manifest.verify` therefore records one at the first check and
+reports any change after that, and compares lengths and sizes with the published ones below.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ VIDEO_SUFFIXES = (".yuv", ".y4m", ".mkv", ".mp4", ".webm", ".mov", ".avi")
 
 @dataclass(frozen=True)
 class Sequence:
-    """One clip of a set as published. size: (width, height), None where the set does not fix it; frames: None if unknown."""
+    """One clip of a set as published.
+
+    size: (width, height), None where the set does not fix it. frames: None if unknown.
+    """
 
     name: str
     size: tuple[int, int] | None
@@ -159,7 +162,8 @@ _UVG = {n: (120, 300 if n == "ShakeNDry" else 600) for n in (
 _MCL_RATES = {5: 25, 6: 25, 7: 25, 8: 25, 9: 25, 18: 25, 20: 25, 17: 24, 21: 24, 22: 24, 23: 24, 24: 24, 25: 24, 29: 24}
 _MCL = {f"videoSRC{i:02d}": (_MCL_RATES.get(i, 30), 5 * _MCL_RATES.get(i, 30)) for i in range(1, 31)}
 _HEVC_B = {
-    "BasketballDrive": (50, 500), "BQTerrace": (60, 600), "Cactus": (50, 500), "Kimono1": (24, 240), "ParkScene": (24, 240),
+    "BasketballDrive": (50, 500), "BQTerrace": (60, 600), "Cactus": (50, 500), "Kimono1": (24, 240),
+    "ParkScene": (24, 240),
 }  # fmt: skip
 # The validation set of DAVIS 2017: 30 sequences, 1999 frames of 480 lines (most of them 854 wide).
 _DAVIS = {
@@ -176,12 +180,14 @@ DATASETS = {
     for d in (
         Dataset(
             "davis", "DAVIS 2017 validation, 480p",
-            "DAVIS-2017-trainval-480p.zip from davischallenge.org", "its folder DAVIS (with JPEGImages/480p/blackswan/00000.jpg)",
+            "DAVIS-2017-trainval-480p.zip from davischallenge.org",
+            "its folder DAVIS (with JPEGImages/480p/blackswan/00000.jpg)",
             _davis_folder, lambda dataset: _DAVIS_SEQUENCES,
         ),
         Dataset(
             "uvg", "UVG, 1080p 8 bit, 120 frames a second",
-            "the 1080p 8-bit YUV files from ultravideo.fi", "the unpacked files (Beauty_1920x1080_120fps_420_8bit_YUV.yuv, ...)",
+            "the 1080p 8-bit YUV files from ultravideo.fi",
+            "the unpacked files (Beauty_1920x1080_120fps_420_8bit_YUV.yuv, ...)",
             _file_of, _hd(_UVG, ReadySteadyGo="ReadySetGo"),
         ),
         Dataset(

@@ -1,9 +1,9 @@
 """The order in which the frames of a clip are coded, and what each may refer to.
 
 Display order is how frames are shown; coding order is how they stand in the stream. Low delay codes them as they come;
-random access codes a pyramid of B frames, each between two frames that are already there, as the hierarchical-B structure of
-Schwarz, Marpe and Wiegand, "Analysis of hierarchical B pictures and MCTF", ICME 2006, and the random-access common
-test conditions of HEVC and VVC (JVET-T2010).
+random access codes a pyramid of B frames, each between two frames that are already there, as the hierarchical-B
+structure of Schwarz, Marpe and Wiegand, "Analysis of hierarchical B pictures and MCTF", ICME 2006, and the
+random-access common test conditions of HEVC and VVC (JVET-T2010).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ class CodedFrame:
     """One frame in coding order.
 
     index: place in display order, from 0. references: frames (display index) that it may be predicted from, the nearest
-    past one first; empty for an intra frame. level: depth in the pyramid: 0 for frames that the rest stands on; frames of level n
-    refer to lower levels only (in low delay: to level 0), so dropping the highest levels leaves a decodable clip.
+    past one first; empty for an intra frame. level: depth in the pyramid: 0 for frames that the rest stands on;
+    frames of level n refer to lower levels only (in low delay: to level 0), so dropping the highest levels leaves a
+    decodable clip.
     """
 
     index: int
@@ -28,14 +29,14 @@ class CodedFrame:
 
     @property
     def kind(self) -> str:
-        """"I", "P" (refers to the past only) or "B" (also to the future)."""
+        """One of "I", "P" (refers to the past only) and "B" (also to the future)."""
         if not self.references:
             return "I"
         return "B" if any(r > self.index for r in self.references) else "P"
 
 
 def low_delay(frames: int, *, intra_period: int | None = None, references: int = 1) -> list[CodedFrame]:
-    """I P P P ...: display order, each P frame refers to up to ``references`` frames before it, never across an I frame.
+    """I P P P ...: display order; a P frame refers to up to ``references`` frames before it, never across an I frame.
 
     intra_period: distance between I frames; None for one I frame at the start.
     """
@@ -52,8 +53,8 @@ def random_access(frames: int, *, gop: int = 32, intra_period: int | None = None
     """Anchors every ``gop`` frames, and between two anchors a pyramid of B frames by repeated halving.
 
     intra_period: distance between I frames, a multiple of ``gop`` (None: ``gop``, so each anchor is an I frame and
-    every GOP can be entered by itself); the other anchors are P frames. A last GOP that is not full ends in an anchor on the last
-    frame, a P frame. gop need not be a power of two.
+    every GOP can be entered by itself); the other anchors are P frames. A last GOP that is not full ends in an
+    anchor on the last frame, a P frame. gop need not be a power of two.
     """
     intra_period = gop if intra_period is None else intra_period
     _positive(frames=frames, gop=gop, intra_period=intra_period)

@@ -25,7 +25,9 @@ def natural_key(path: Path) -> tuple:
 
 def image_files(folder: Path) -> list[Path]:
     """The images of a folder in natural order; hidden files are left out."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
+    found = (
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     return sorted(found, key=natural_key)
 
 
@@ -57,7 +59,9 @@ def read_images(files: list[Path], name: str, *, fps: Fraction | None = None, fr
         picture = read_image(file) if t else first
         if picture.shape != first.shape:
             (_, h, w), (_, h0, w0) = picture.shape, first.shape
-            raise VideoError(f"{file}: is {w}x{h}, but {files[0].name} is {w0}x{h0}: the images of a clip must have one size")
+            raise VideoError(
+                f"{file}: is {w}x{h}, but {files[0].name} is {w0}x{h0}: the images of a clip must have one size"
+            )
         pictures[t] = picture
     return Video(pictures, fps or Fraction(25), name)
 

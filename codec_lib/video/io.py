@@ -44,10 +44,10 @@ def read_video(
     matrix ("bt709", "bt601", "bt2020"), full_range: instead of the file's tags.
 
     Where a video file has no tag: limited range (yuvj and grey formats: full), and BT.601 up to 576 lines and below
-    1280 columns, BT.709 above, as players do. .yuv and .y4m: BT.709 at every size, limited unless the .y4m says full, as
-    the literature treats its test sequences. Chroma is taken as left-sited (`chroma`). Transfer curve and primaries are
-    not converted. Pixels are not stretched for a sample aspect ratio, fields are not separated; a rotation by a
-    multiple of 90 degrees is applied.
+    1280 columns, BT.709 above, as players do. .yuv and .y4m: BT.709 at every size, limited unless the .y4m says
+    full, as the literature treats its test sequences. Chroma is taken as left-sited (`chroma`). Transfer curve and
+    primaries are not converted. Pixels are not stretched for a sample aspect ratio, fields are not separated; a
+    rotation by a multiple of 90 degrees is applied.
 
     ``Video.yuv`` holds the samples of the file where it is 8- or 10-bit 4:2:0 or 4:4:4 or grey (grey: with neutral
     chroma) and not rotated. Other YCbCr layouts (4:2:2, 12 bit, ...) come through 4:4:4 of 8 or 10 bits by swscale
@@ -120,8 +120,8 @@ def write_video(video: Video, path: str | Path, *, force: bool = False) -> None:
     .y4m, .yuv: the source's planes, or 8-bit BT.709 4:2:0 made from the frames.
     no suffix: a folder of PNGs, lossless RGB (the frame rate is not kept).
 
-    Raises UsageError for another suffix, a place that cannot be written, or one that exists unless ``force``. A folder is
-    replaced only if it holds nothing but images.
+    Raises UsageError for another suffix, a place that cannot be written, or one that exists unless ``force``. A
+    folder is replaced only if it holds nothing but images.
     """
     path = check_video_output(path, force=force)
     if not path.suffix:
@@ -130,7 +130,9 @@ def write_video(video: Video, path: str | Path, *, force: bool = False) -> None:
         with written_aside(path, force=force) as aside:
             _WRITERS[path.suffix.lower()](video, aside)
     except FFmpegError as error:
-        raise CodecLibError(f"{path}: FFmpeg could not write {video.width}x{video.height} ({error.strerror})") from error
+        raise CodecLibError(
+            f"{path}: FFmpeg could not write {video.width}x{video.height} ({error.strerror})"
+        ) from error
 
 
 def check_video_output(path: str | Path, *, force: bool = False) -> Path:
@@ -138,7 +140,9 @@ def check_video_output(path: str | Path, *, force: bool = False) -> Path:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix and suffix not in _WRITERS:
-        raise UsageError(f"cannot write {path}: use {', '.join(_WRITERS)} or a name without suffix for a folder of PNGs")
+        raise UsageError(
+            f"cannot write {path}: use {', '.join(_WRITERS)} or a name without suffix for a folder of PNGs"
+        )
     check_output(path, force=force)
     if suffix and path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder")

@@ -113,8 +113,6 @@ def _difference(sequence: Sequence, path: Path) -> str:
     return "" if have == sequence.frames else f"{have} frames instead of {sequence.frames}"
 
 
-
-
 def _load() -> dict:
     file = manifest_file()
     if not file.exists():

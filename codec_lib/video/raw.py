@@ -68,7 +68,9 @@ def layout_from_name(name: str) -> dict:
             found["fps"] = frames_a_second(m[1])
         elif m := re.fullmatch(r"(\d{1,2})(?:bits?|bpp|b)", token):
             found["bit_depth"] = int(m[1])
-        elif m := re.fullmatch(r"(?:yuv|p)?(400|410|411|420|422|440|444)(?:p|yuv)?(?:(\d\d)(?:le)?)?(?:(\d+)bits?)?", token):
+        elif m := re.fullmatch(
+            r"(?:yuv|p)?(400|410|411|420|422|440|444)(?:p|yuv)?(?:(\d\d)(?:le)?)?(?:(\d+)bits?)?", token
+        ):
             found["subsampling"] = m[1]
             if m[2] or m[3]:
                 found["bit_depth"] = int(m[2] or m[3])

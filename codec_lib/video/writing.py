@@ -25,9 +25,9 @@ def write_mp4(video: Video, path: Path) -> None:
     """H.264 High profile, 8-bit 4:2:0, constant QP 2, index in front: plays in every browser.
 
     Planes of the source are coded as they are when they are 8-bit 4:2:0, otherwise the RGB frames are converted to
-    BT.709 limited range. What is read back is 56 to 58 dB from the planes written, visually lossless; for pixels that must
-    not change write .mkv, .y4m or a folder of PNGs. An odd width or height, which H.264 cannot have in 4:2:0,
-    makes it 4:4:4 (for players, not for browsers).
+    BT.709 limited range. On natural clips the RGB read back is 56 dB from what was written, visually lossless; for
+    pixels that must not change write .mkv, .y4m or a folder of PNGs. An odd width or height, which H.264 cannot have
+    in 4:2:0, makes it 4:4:4 (for players, not for browsers).
     """
     subsampling = "444" if video.width % 2 or video.height % 2 else "420"
     native = video.yuv is not None and (video.yuv.subsampling, video.yuv.bit_depth) == (subsampling, 8)

@@ -25,7 +25,9 @@ def warped_back(video, t):
     """Frame t+1 sampled where the flow says the pixels of frame t went."""
     height, width = video.height, video.width
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    grid = torch.stack(((x + video.flow[t, 0]) * 2 / (width - 1) - 1, (y + video.flow[t, 1]) * 2 / (height - 1) - 1), -1)
+    grid = torch.stack(
+        ((x + video.flow[t, 0]) * 2 / (width - 1) - 1, (y + video.flow[t, 1]) * 2 / (height - 1) - 1), -1
+    )
     frame = video.frames[t + 1 : t + 2].float()
     return F.grid_sample(frame, grid[None], mode="bicubic", align_corners=True, padding_mode="border")[0]
 
@@ -89,7 +91,7 @@ def test_flow_of_a_homography_by_hand():
 
 
 def test_a_mask_composes_layers():
-    """A bright square over a dark ground: its pixels move with it, the ground's stay, and the ground it comes over vanishes."""
+    """A bright square over a dark ground: its pixels move with it, and the ground that it comes over vanishes."""
     size = (40, 30)
     ground = Layer(np.full((60, 80, 3), 40, np.uint8), path(Pose(40, 30), Pose(40, 30), 2, size))
     mask = np.zeros((60, 80), np.uint8)
@@ -110,8 +112,8 @@ def test_the_camera_stays_on_the_photograph():
     scenes = []
     original = sample.render
     try:
-        sample.render = lambda layers, size, **how: scenes.append(layers) or original(
-            [Layer(la.photo, la.matrices[:1], la.mask) for la in layers], size, **how
+        sample.render = lambda layers, size, **how: (
+            scenes.append(layers) or original([Layer(la.photo, la.matrices[:1], la.mask) for la in layers], size, **how)
         )
         for name in ("pan", "zoom", "rotation", "tilt", "parallax", "occlusion"):
             sample.CLIPS[name]()

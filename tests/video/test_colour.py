@@ -48,7 +48,9 @@ def reference_rgb(planes):
     """The equations in double precision, (T, 3, H, W), not rounded."""
     kr, kb = KR_KB[planes.matrix]
     step = 2 ** (planes.bit_depth - 8)
-    offset, luma, chroma = (0, 256 * step - 1, 256 * step - 1) if planes.full_range else (16 * step, 219 * step, 224 * step)
+    offset, luma, chroma = (
+        (0, 256 * step - 1, 256 * step - 1) if planes.full_range else (16 * step, 219 * step, 224 * step)
+    )
     frames = []
     for y, u, v in zip(planes.y, planes.u, planes.v, strict=True):
         h, w = y.shape
@@ -187,7 +189,9 @@ def test_full_swing_needs_no_more_than_int32():
         top = 2**bit_depth - 1
         for full in (False, True):
             for y, u, v in ((top, top, top), (0, 0, 0), (top, 0, top), (0, top, 0)):
-                planes = YUVPlanes(*(torch.full((1, 8, 8), c, dtype=dtype) for c in (y, u, v)), bit_depth, "bt709", full)
+                planes = YUVPlanes(
+                    *(torch.full((1, 8, 8), c, dtype=dtype) for c in (y, u, v)), bit_depth, "bt709", full
+                )
                 expected = reference_rgb(planes).clip(0, 255)
                 assert np.abs(yuv_to_rgb(planes).numpy() - expected).max() < 0.53
                 checks = torch.full((1, 4, 4), u, dtype=dtype)

@@ -43,7 +43,9 @@ def planes(width, height, subsampling="420", bit_depth=8, frames=3, **how):
     rng = np.random.default_rng(0)
     half = (height, width) if subsampling == "444" else ((height + 1) // 2, (width + 1) // 2)
     dtype = torch.uint8 if bit_depth == 8 else torch.int16
-    made = (torch.from_numpy(rng.integers(0, 2**bit_depth, (frames, *s))).to(dtype) for s in ((height, width), half, half))
+    made = (
+        torch.from_numpy(rng.integers(0, 2**bit_depth, (frames, *s))).to(dtype) for s in ((height, width), half, half)
+    )
     return YUVPlanes(*made, bit_depth, **how)
 
 

@@ -77,7 +77,9 @@ def test_planes_come_back_exactly(tmp_path, suffix, pixels):
     if codec == "libvpx-vp9" and "10" in pixels:
         codec, options, suffix = "ffv1", {}, "mkv"  # this build's VP9 encoder is 8 bit
     planes = samples(pixels)
-    video = read_video(encode(tmp_path / f"a.{suffix}", codec, pixels, planes, options=options, tags="bt709", full=False))
+    video = read_video(
+        encode(tmp_path / f"a.{suffix}", codec, pixels, planes, options=options, tags="bt709", full=False)
+    )
     assert same(video, planes)
     assert (video.yuv.bit_depth, video.yuv.subsampling) == (10 if "10" in pixels else 8, pixels[3:6])
     assert (video.yuv.matrix, video.yuv.full_range) == ("bt709", False)
@@ -91,7 +93,9 @@ def test_planes_come_back_exactly(tmp_path, suffix, pixels):
 def test_tags_decide_the_colours(tmp_path, suffix, matrix, full):
     codec, options = LOSSLESS[suffix]
     planes = samples("yuv420p", frames=1)
-    video = read_video(encode(tmp_path / f"a.{suffix}", codec, "yuv420p", planes, options=options, tags=matrix, full=full))
+    video = read_video(
+        encode(tmp_path / f"a.{suffix}", codec, "yuv420p", planes, options=options, tags=matrix, full=full)
+    )
     assert (video.yuv.matrix, video.yuv.full_range) == (matrix, full)
     expected = YUVPlanes(*(torch.from_numpy(p) for p in planes), 8, matrix, full)
     assert (video.frames == yuv_to_rgb(expected)).all()
@@ -111,7 +115,9 @@ def test_untagged_files_are_taken_as_players_do(tmp_path):
 @pytest.mark.parametrize("rate", ["24", "25", "30000/1001", "60000/1001", "24000/1001", "25/2", "120"])
 def test_frame_rate_is_exact(tmp_path, suffix, rate):
     codec, options = LOSSLESS[suffix]
-    path = encode(tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=3), rate=Fraction(rate), options=options)
+    path = encode(
+        tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=3), rate=Fraction(rate), options=options
+    )
     assert read_video(path).fps == Fraction(rate)
     assert read_video(path, fps="29.97").fps == Fraction(30000, 1001)
 
@@ -119,7 +125,9 @@ def test_frame_rate_is_exact(tmp_path, suffix, rate):
 def test_one_frame(tmp_path):
     for suffix in ("mp4", "mkv"):
         codec, options = LOSSLESS[suffix]
-        path = encode(tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=1), rate=Fraction(30), options=options)
+        path = encode(
+            tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=1), rate=Fraction(30), options=options
+        )
         assert (len(read_video(path)), read_video(path).fps) == (1, 30)
 
 
@@ -145,13 +153,26 @@ def test_odd_sizes(tmp_path, pixels, width, height):
 @pytest.mark.parametrize("angle", [90, -90, 180])
 def test_rotation_is_applied_as_ffmpeg_does(tmp_path, angle):
     planes = samples("yuv420p", frames=2)
-    path = encode(tmp_path / "a.mp4", "libx264", "yuv420p", planes, options={"qp": "0"}, tags="bt709", full=False, rotate=angle)
+    path = encode(
+        tmp_path / "a.mp4", "libx264", "yuv420p", planes, options={"qp": "0"}, tags="bt709", full=False, rotate=angle
+    )
     video = read_video(path)
     upright = yuv_to_rgb(YUVPlanes(*(torch.from_numpy(p) for p in planes)))
     assert video.yuv is None
     assert (video.width, video.height) == ((W, H) if angle == 180 else (H, W))
     assert (video.frames == torch.rot90(upright, angle // 90, (-2, -1))).all()
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
     theirs = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
     theirs = theirs.reshape(2, video.height, video.width, 3).transpose(0, 3, 1, 2).astype(float)
     right = np.abs(theirs - video.frames.numpy()).mean()  # not 0: swscale's defaults treat chroma otherwise
@@ -171,7 +192,9 @@ def test_other_layouts_come_through_444(tmp_path):
     """4:2:2: Y untouched, chroma interpolated; compared with a constant colour, where nothing can differ."""
     y, u, v = (np.full((2, H, w), c, np.uint8) for w, c in ((W, 150), (W // 2, 90), (W // 2, 170)))
     video = read_video(encode(tmp_path / "a.mkv", "ffv1", "yuv422p", [y, u, v], tags="bt601", full=True))
-    expected = yuv_to_rgb(YUVPlanes(*(torch.full((2, H, W), c, dtype=torch.uint8) for c in (150, 90, 170)), 8, "bt601", True))
+    expected = yuv_to_rgb(
+        YUVPlanes(*(torch.full((2, H, W), c, dtype=torch.uint8) for c in (150, 90, 170)), 8, "bt601", True)
+    )
     assert video.yuv is None and (video.frames.int() - expected.int()).abs().max() <= 1
 
 
@@ -209,7 +232,9 @@ def test_first_frames_only(tmp_path, monkeypatch):
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.97])
 def test_truncated_files_are_refused(tmp_path, suffix, part):
     codec, options = LOSSLESS[suffix]
-    data = encode(tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=20), options=options).read_bytes()
+    data = encode(
+        tmp_path / f"a.{suffix}", codec, "yuv420p", samples("yuv420p", frames=20), options=options
+    ).read_bytes()
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(VideoError, match="cut short|cannot be read") as error:
@@ -234,7 +259,9 @@ def test_fast_start_file_cut_in_its_pictures_is_refused(tmp_path):
 
 
 def test_damaged_pictures_are_refused(tmp_path):
-    path = encode(tmp_path / "a.mkv", "ffv1", "yuv420p", samples("yuv420p", frames=10), options={"level": "3", "slicecrc": "1"})
+    path = encode(
+        tmp_path / "a.mkv", "ffv1", "yuv420p", samples("yuv420p", frames=10), options={"level": "3", "slicecrc": "1"}
+    )
     data = bytearray(path.read_bytes())
     for at in range(len(data) // 3, len(data) // 3 * 2, 40):
         data[at] ^= 0x55

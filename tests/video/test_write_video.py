@@ -40,8 +40,8 @@ def equal(a, b):
 FORMATS = [
     {"subsampling": s, "bit_depth": b, "matrix": m, "full_range": f}
     for s, b, m, f in (
-        ("420", 8, "bt709", False), ("420", 10, "bt709", False), ("444", 8, "bt709", False), ("444", 10, "bt601", False),
-        ("420", 8, "bt601", True), ("420", 8, "bt2020", False),
+        ("420", 8, "bt709", False), ("420", 10, "bt709", False), ("444", 8, "bt709", False), ("444", 10, "bt601",
+        False), ("420", 8, "bt601", True), ("420", 8, "bt2020", False),
     )
 ]  # fmt: skip
 
@@ -92,7 +92,9 @@ def test_mp4_is_visually_lossless(tmp_path, size, how):
     assert psnr(back.frames, video.frames) > 45 and back.fps == video.fps and len(back) == len(video)
     assert back.frames.shape == video.frames.shape
     native = how.get("bit_depth") == 8 and how["subsampling"] == ("444" if size[0] % 2 or size[1] % 2 else "420")
-    assert (back.yuv.matrix, back.yuv.full_range) == ((how["matrix"], how["full_range"]) if native else ("bt709", False))
+    assert (back.yuv.matrix, back.yuv.full_range) == (
+        (how["matrix"], how["full_range"]) if native else ("bt709", False)
+    )
 
 
 def test_mp4_plays_in_browsers(tmp_path):
