@@ -10,7 +10,7 @@ from codec_lib.codecs.intra.model import IntraModel
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Results
-from codec_lib.metrics.complexity import count_macs, parameters, peak_memory, speed
+from codec_lib.metrics.complexity import MACs, count_macs, parameters, peak_memory, speed
 from codec_lib.video import iter_clips
 
 DESCRIPTION = "parameters, kMAC/pixel, peak memory and frames a second of the neural codecs"
@@ -40,7 +40,7 @@ def measure(clips: Sequence[str] | None = None, progress: Callable[[int, int], N
         macs = count_macs(model, torch.zeros(1, 3, HEIGHT, WIDTH), torch.zeros(1))
         for part in MODULES:
             results.add_value(cell("parameters", part), size[part], codec=name)
-            results.add_value(cell("kmac_per_pixel", part), macs.modules[part] / (HEIGHT * WIDTH * 1000), codec=name)
+            results.add_value(cell("kmac_per_pixel", part), part_macs(macs, part) / (HEIGHT * WIDTH * 1000), codec=name)
         quality = codec.default_qualities[len(codec.default_qualities) // 2]
         stream = codec.encode(video, quality)
         for direction, run in (("encode", lambda c=codec, q=quality: c.encode(video, q)),
@@ -53,6 +53,14 @@ def measure(clips: Sequence[str] | None = None, progress: Callable[[int, int], N
             progress(done + 1, len(CODECS))
     results.provenance |= provenance(config, checkpoints=checkpoints)
     return results
+
+
+def part_macs(macs: MACs, part: str) -> int:
+    """Multiply-accumulates inside a submodule; where its parts are called one by one, their sum."""
+    if part in macs.modules:
+        return macs.modules[part]
+    depth = part.count(".") + 1
+    return sum(n for name, n in macs.modules.items() if name.startswith(f"{part}.") and name.count(".") == depth)
 
 
 def cell(what: str, part: str) -> str:

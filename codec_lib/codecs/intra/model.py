@@ -233,7 +233,8 @@ class IntraModel(nn.Module):
         y = self.g_a(x, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
-        with torch.autocast(x.device.type, enabled=False):  # tables come from here: float32, exact for integers
+        kind = "cuda" if x.is_cuda else "cpu"  # autocast knows no meta device, on which operations are counted
+        with torch.autocast(kind, enabled=False):  # tables come from here: float32, exact for integers
             bits_z = gaussian_bits(z + torch.rand_like(z) - 0.5, sigma_of(self.entropy.z_position(u).expand_as(z)))
             y_hat, bits_y = self.code_latent(y, z_hat, u)
         x_hat = self.g_s(y_hat, u)
