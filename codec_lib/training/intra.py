@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.intra.export import save_parts
+from codec_lib.codecs.intra.export import load_parts, save_parts
 from codec_lib.codecs.intra.fit import fit_tables
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel, profile_config
 from codec_lib.entropy.integer import set_quantise
@@ -89,6 +89,8 @@ def train(args, meter) -> Path:
     """Train the intra codec as the command line asks, export it, and write its card beside it."""
     pictures = StillPictures(args.data, seed=args.seed, cache=args.out.parent / "cache")
     recipe = IntraRecipe(pictures, profile_config(args.profile), batch=args.batch, seed=args.seed)
+    if args.start:
+        recipe.model.load_state_dict(load_parts(args.start, "float")[0].state_dict())
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume,
                           seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=None, help="train for so many steps instead")
     parser.add_argument("--batch", type=int, default=8, help="crops a step (8)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, default=None, metavar="FILE",
+                        help="begin with the weights of this checkpoint (and of its float twin beside it)")
     parser.add_argument("--resume", action="store_true", help="go on with the training in OUT")
 
 

@@ -1,0 +1,25 @@
+"""One stream, many arithmetics: the integer path agrees everywhere, its float twin does not."""
+
+import pytest
+
+from codec_lib.experiments.portability import SETTINGS, measure, rows
+from codec_lib.video import write_video
+
+HARD = tuple(s for s in SETTINGS if s.name in ("as encoded", "1 thread", "planar layout", "batch 1", "AVX2", "SSE4.1",
+                                               "AVX2, planar, 1 thread", "SSE4.1, planar, batch 1"))
+
+
+@pytest.mark.slow
+def test_integer_path_agrees_under_every_setting_and_the_float_twin_does_not(tmp_path):
+    from codec_lib.video import clips
+
+    bikes = next(v for v in clips("sample", frames=2) if v.name == "bikes")
+    write_video(bikes, tmp_path / "bikes.y4m")
+    results = measure([str(tmp_path / "bikes.y4m")], qualities=(20, 63), frames=2, settings=HARD)
+    wrong = {(v.codec, v.clip): v.value for v in results.values if v.metric == "mismatches"}
+    assert len(HARD) >= 8
+    assert all(wrong["intra:integer", s.name] == 0 for s in HARD)
+    assert sum(wrong["intra:float", s.name] for s in HARD) > 0  # the same test can fail
+    size = {v.codec: v.value for v in results.values if v.metric == "bytes"}
+    assert size["intra:integer"] <= 1.01 * size["intra:float"]
+    assert len(rows(results)) == len(HARD) + 2
