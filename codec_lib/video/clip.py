@@ -54,6 +54,7 @@ class Video:
     visible: Tensor | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "fps", Fraction(self.fps))  # 25 and "30000/1001" are taken as well
         f = self.frames
         if f.dtype != torch.uint8 or f.ndim != 4 or f.shape[1] != 3:
             raise VideoError(f"frames must be uint8 (T, 3, H, W), not {f.dtype} {tuple(f.shape)}")

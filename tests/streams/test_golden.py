@@ -11,7 +11,7 @@ def test_there_is_a_stream_for_every_case():
     assert len(list(golden())) == len(CASES)
 
 
-@pytest.mark.parametrize("stream", golden(), ids=lambda g: g.path.stem)
+@pytest.mark.parametrize("stream", list(golden()), ids=lambda g: g.path.stem)
 def test_golden_stream_decodes_to_its_symbols(stream):
     data = stream.path.read_bytes()
     header, packets = read_stream(data)
