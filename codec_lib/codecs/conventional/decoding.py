@@ -34,8 +34,9 @@ def decode(stream: bytes, name: str, limit_s: float | None = None) -> Video:
     if kind is None:
         raise ForeignStream("this is no bare H.264, HEVC, AV1 or VVC stream: its first sequence header is missing")
     if not bitstream.is_whole(stream, kind):
-        raise TruncatedStream(f"the {_title(kind)} stream ends before its end of bitstream: it is cut short "
-                              "(a stream of another program may lack that mark: read it as a video file)")
+        raise TruncatedStream(f"the {_title(kind)} stream is cut short: " + (
+            "its last unit is not whole" if kind == "obu" else
+            "its end-of-bitstream unit is missing (a stream of another program may have none: read it as a video file)"))
     with tempfile.TemporaryDirectory(prefix="codec_lib_") as folder:
         folder = Path(folder)
         (folder / "in").write_bytes(stream)
