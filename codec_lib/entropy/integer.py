@@ -59,7 +59,7 @@ class QConv2d(nn.Module):
     out_frac: fractional bits of the output.
     out_limit: largest magnitude of the output integers; LIMIT if another layer follows, more for heads.
     relu: clamp the output at zero from below.
-    groups, stride: as in nn.Conv2d; padding keeps the size (kernel // 2).
+    Stride 1; padding keeps the size (kernel // 2).
     """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, *, in_frac: int = FRAC,

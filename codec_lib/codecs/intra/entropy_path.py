@@ -16,9 +16,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codec_lib.codecs.intra.model import COMPAND, EntropyModel, IntraConfig, compand, split_head
+from codec_lib.codecs.intra.model import EntropyModel, IntraConfig, compand, split_head
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
-from codec_lib.entropy.integer import EXACT, FRAC, LIMIT, export, pack, self_check, set_quantise
+from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
 from codec_lib.layers.blocks import interpolate_anchors
 
 UNIT = 2**MEAN_FRAC
@@ -115,5 +115,3 @@ class FloatEntropy(nn.Module):
     def check(self) -> None:
         """Nothing can be promised for floats."""
 
-
-assert COMPAND_RANGE + LIMIT < EXACT and COMPAND > 0
