@@ -16,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recompute", action="store_true", help="measure again and save the records first")
     parser.add_argument("--clips", nargs="+", type=names, metavar="NAME",
                         help="with --recompute: measure on these clips (default: sample)")
+    parser.add_argument("--resume", action="store_true",
+                        help="with --recompute: go on with a measurement that was broken off, or add clips to a saved one")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
 
 
@@ -25,6 +27,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.clips and not args.recompute:
         raise UsageError("--clips says what to measure on: give --recompute as well")
+    if args.resume and not args.recompute:
+        raise UsageError("--resume goes on measuring: give --recompute as well")
     if args.name is None:
         if args.json:
             print_json(described())
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
                 print(f"{name:12} {description}")
         return
     with progress(f"measuring {args.name}", "step") as advance:
-        made = table(args.name, recompute=args.recompute, clips=args.clips and flatten(args.clips),
+        made = table(args.name, recompute=args.recompute, resume=args.resume, clips=args.clips and flatten(args.clips),
                      progress=advance)
     if args.json:
         print_json(made)

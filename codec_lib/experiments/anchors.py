@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from codec_lib.experiments.evaluate import DEFAULT_METRICS, Progress, evaluate
 from codec_lib.experiments.records import Record, Results
@@ -11,14 +12,16 @@ DESCRIPTION = "x264, x265, SVT-AV1, libaom and VVenC in low-delay and random-acc
 PAPER: dict = {}
 
 CODECS = tuple(f"{name}:{mode}" for mode in ("ld", "ra") for name in ("x264", "x265", "svtav1", "libaom", "vvenc"))
-METRICS = (*DEFAULT_METRICS, "lpips", "vmaf", "xpsnr", "ssimulacra2")
+METRICS = (*DEFAULT_METRICS, "lpips", "vmaf", "xpsnr")
 FRAMES = 32
+RESUMABLE = True
 
 
-def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:
+def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
+            resume: Results | None = None) -> Results:
     """All anchors at their default rates on the first frames of ``clips`` (the offline samples unless given)."""
-    return evaluate(CODECS, clips or ["sample"], metrics=METRICS, frames=FRAMES, experiment="anchors",
-                    progress=progress)
+    return evaluate(CODECS, clips or ["sample"], metrics=METRICS, frames=FRAMES, experiment="anchors", out=out,
+                    resume=resume, progress=progress)
 
 
 def rows(results: Results) -> list[dict]:

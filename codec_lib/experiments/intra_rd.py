@@ -6,6 +6,7 @@ Every codec codes each frame by itself, at its default rates, on the first frame
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from codec_lib.experiments.compare import compare
 from codec_lib.experiments.evaluate import DEFAULT_METRICS, Progress, evaluate
@@ -18,12 +19,14 @@ CODEC = label("intra", "lab")
 ANCHORS = tuple(f"{name}:intra" for name in ("x264", "x265", "svtav1", "vvenc"))
 COMPARED_IN = ("psnr", "psnr-yuv", "ms-ssim")
 FRAMES = 4
+RESUMABLE = True
 
 
-def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:
+def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
+            resume: Results | None = None) -> Results:
     """Rate points of all five codecs on ``clips`` (the offline samples unless given), and the BD-rates from them."""
     results = evaluate((*ANCHORS, CODEC), clips or ["sample"], metrics=DEFAULT_METRICS, frames=FRAMES,
-                       experiment="intra-rd", progress=progress)
+                       experiment="intra-rd", out=out, resume=resume, progress=progress)
     for anchor in ANCHORS:
         for metric in COMPARED_IN:
             found = compare(results.records, anchor, metric)["bd_rate"][CODEC]

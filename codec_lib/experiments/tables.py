@@ -5,6 +5,7 @@ A table is a module with
     DESCRIPTION            one line
     PAPER                  what the papers print, each number with its location; {} where no paper has this table
     measure(clips, progress) -> Results       runs the experiment
+    RESUMABLE = True                          where measure also takes out and resume, as `evaluate` does: for long ones
     rows(results) -> list of flat dicts       arranges what was measured; a measured cell's record id is under "ids"
 
 To add one, write the module and name it in TABLES.
@@ -15,9 +16,10 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from codec_lib.errors import UsageError
-from codec_lib.experiments.records import load_results
+from codec_lib.experiments.records import Results, load_results, results_dir
 
 TABLES: dict[str, str] = {
     "anchors": "codec_lib.experiments.anchors",
@@ -35,23 +37,43 @@ def described() -> dict[str, str]:
     return {name: _module(name).DESCRIPTION for name in TABLES}
 
 
-def table(name: str, *, recompute: bool = False, clips: Sequence[str] | None = None,
+def table(name: str, *, recompute: bool = False, resume: bool = False, clips: Sequence[str] | None = None,
           progress: Callable | None = None) -> dict:
     """A table as {"name", "paper", "rows", "provenance"}.
 
     recompute: measure and save data/results/<name>.json first; clips: on which clips, for tables that are about clips.
+    resume: with recompute, of a table that is RESUMABLE: go on with a measurement that was broken off, else add clips to
+        the saved one.
     Raises UsageError for an unknown name, MissingData when nothing has been measured yet.
     """
     module = _module(name)
+    if resume and not getattr(module, "RESUMABLE", False):
+        raise UsageError(f"the table '{name}' is measured in one go: leave out --resume")
     if recompute:
         start = time.perf_counter()
-        results = module.measure(clips=clips, progress=progress)
+        results = _measure(name, module, resume, clips=clips, progress=progress)
         results.experiment = name
         results.provenance["seconds"] = round(time.perf_counter() - start, 1)
         results.save()
+        _partial(name).unlink(missing_ok=True)
     else:
         results = load_results(name)
     return {"name": name, "paper": module.PAPER, "rows": module.rows(results), "provenance": results.provenance}
+
+
+def _measure(name: str, module, resume: bool, **options) -> Results:
+    if not getattr(module, "RESUMABLE", False):
+        return module.measure(**options)
+    _partial(name).parent.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        _partial(name).unlink(missing_ok=True)
+    saved = [path for path in (_partial(name), results_dir() / f"{name}.json") if resume and path.exists()]
+    return module.measure(**options, out=_partial(name), resume=Results.load(saved[0]) if saved else None)
+
+
+def _partial(name: str) -> Path:
+    """Where a long measurement keeps what it has until it is complete."""
+    return results_dir() / f"{name}.partial.json"
 
 
 def text_table(made: dict) -> str:
