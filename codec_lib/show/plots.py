@@ -95,7 +95,8 @@ def rd_curves(points: Results | Series, *, metric: str, caption: str, alt: str, 
     """Rate-distortion curves: bpp against a metric.
 
     points: results, of which ``clip`` (the mean over all clips at equal quality when None) and ``codecs`` are shown, or a
-    mapping name -> (bpp, metric). Raises MissingData when nothing is left to draw.
+    mapping name -> (bpp, metric). Raises MissingData when nothing is left to draw, or when a mean over clips would be over
+    other clips for one codec than for another.
     """
     source = ()
     if isinstance(points, Results):
@@ -157,10 +158,15 @@ def bars(values: Mapping[str, float], *, x: str, caption: str, alt: str, interva
 
 def _curves(results: Results, metric: str, clip: str | None, codecs: Sequence[str] | None) -> dict:
     chosen = [r for r in results.records if r.number(metric) is not None and clip in (None, r.clip)]
-    series = {}
+    series, first = {}, None
     for name in codecs or dict.fromkeys(r.label for r in chosen):
         mine = [r for r in chosen if r.label == name]
         clips = {r.clip for r in mine}
+        if clips and first is None:
+            first = name, clips
+        if clips and clips != first[1]:
+            raise MissingData(f"{name} and {first[0]} were not measured on the same clips "
+                              f"({', '.join(sorted(clips ^ first[1]))}): name one clip, or measure the rest")
         points = []
         for quality in sorted({r.quality for r in mine}):
             at = [r for r in mine if r.quality == quality]

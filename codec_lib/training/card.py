@@ -23,10 +23,11 @@ Tears of Steel (CC BY 3.0, Blender Foundation) |
 
 
 def write_card(path: Path, *, title: str, what: str, bad_at: str, model: nn.Module, config, result: dict, batch: int,
-               crop: int, seed: int, data: str) -> Path:
+               crop: int, seed: int, data: str, note: str = "") -> Path:
     """Write ``<checkpoint stem>.md``: what it is, sizes, recipe, data and licence, time and hardware, digest.
 
-    config: the model's dataclass. result: as `training.loop.train` returns it.
+    config: the model's dataclass. result: as `training.loop.train` returns it. note: what the recipe does not say, such as where
+    the weights started.
     """
     parameters = "\n".join(
         f"| `{name}` | {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M |" for name, part in model.named_children()
@@ -41,7 +42,7 @@ def write_card(path: Path, *, title: str, what: str, bad_at: str, model: nn.Modu
 
 **Recipe.** {result["steps"]} steps of {batch} crops of {crop}x{crop}, {result["seconds"] / 60:.0f} minutes on \
 {hardware()}, seed {seed}; Muon for weights, Adam for gains and biases, linear decay to zero, weights averaged. On \
-training pictures it ended at {validation}; figures on unseen clips are in the book, from `data/results/`.
+training pictures it ended at {validation}; figures on unseen clips are in the book, from `data/results/`.{" " + note if note else ""}
 
 **Data.** {data}
 

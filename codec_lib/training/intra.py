@@ -97,7 +97,7 @@ def train(args, meter) -> Path:
     export(recipe, path)
     write_card(path, title=f"intra, {args.profile} profile", what=WHAT, bad_at=BAD_AT, model=recipe.model,
                config=recipe.model.config, result=result, batch=args.batch, crop=pictures.crop, seed=args.seed,
-               data=pictures.described())
+               data=pictures.described(), note=args.note)
     return path
 
 

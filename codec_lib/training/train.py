@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, default=None, metavar="FILE",
                         help="begin with the weights of this checkpoint (and of its float twin beside it)")
     parser.add_argument("--resume", action="store_true", help="go on with the training in OUT")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a sentence for the card, on what the recipe does not say")
 
 
 def run(args: argparse.Namespace) -> Path:

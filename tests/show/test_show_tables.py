@@ -135,6 +135,13 @@ def test_a_mean_over_clips_leaves_out_qualities_that_lack_a_clip(results):
     assert rd_curves(results, metric="psnr", **CAPTION).data["x265:ld"]["y"] == [30, 32]
 
 
+def test_a_mean_over_other_clips_for_each_codec_is_refused(results):
+    results.records = [r for r in results.records if (r.label, r.clip) != ("intra@lab", "two")]
+    with pytest.raises(MissingData, match=r"intra@lab and x265:ld .* \(two\)"):
+        rd_curves(results, metric="psnr", **CAPTION)
+    assert rd_curves(results, metric="psnr", clip="two", **CAPTION).data["x265:ld"]
+
+
 def test_figures_follow_the_page_and_are_the_same_each_time():
     def draw():
         return lines({"a": ([1, 2], [3, 4]), "b": ([1, 2], [4, 3])}, x="x", y="y", **CAPTION)
