@@ -25,7 +25,7 @@ DESCRIPTION = "BD-rates of x264, x265, SVT-AV1, libaom and VVenC over all clips 
 PAPER: dict = {}
 
 ANCHOR = "x265"
-METRICS = ("psnr", "psnr-yuv", "ms-ssim", "vmaf", "xpsnr", "ssimulacra2", "lpips")
+METRICS = ("psnr", "psnr-yuv", "ms-ssim", "vmaf", "xpsnr", "lpips")
 PARTS = ("bd-rate", "low", "high", "overlap", "clips")
 """The mean BD-rate in percent, its interval, the smallest overlap among the clips, and how many clips have a number."""
 
