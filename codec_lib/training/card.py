@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from codec_lib.codecs.checkpoint import file_sha256
+from codec_lib.checkpoint import file_sha256
 
 DATA_TERMS = """\
 | part | terms |

@@ -17,7 +17,7 @@ from codec_lib.training.loop import Recipe
 from codec_lib.training.loop import train as run_training
 
 QUANTISE_FROM = 0.55
-"""Share of the training after which the entropy model is trained in integer arithmetic."""
+"""Share of the training after which the entropy model is trained in integer arithmetic, on the rate of rounded symbols."""
 VALIDATION_SEED = 1
 
 WHAT = (

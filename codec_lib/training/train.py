@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codec_lib.errors import UsageError
 
-RECIPES = {"intra": "codec_lib.training.intra"}
+RECIPES = {"intra": "codec_lib.training.intra", "vae": "codec_lib.training.autoencoder"}
 """Trainable codecs; each module offers train(arguments, progress) -> Path of the checkpoint."""
 
 

@@ -124,7 +124,7 @@ def test_read_only_folder(cli, folder, monkeypatch):
 
 
 def test_missing_checkpoint_is_status_1_and_says_how_to_get_it(cli, folder, monkeypatch):
-    monkeypatch.setattr("codec_lib.codecs.checkpoint.CHECKPOINTS", folder / "nowhere")
+    monkeypatch.setattr("codec_lib.checkpoint.CHECKPOINTS", folder / "nowhere")
     before = set(folder.rglob("*"))
     result = cli("encode", folder / "good.y4m", folder / "o.gvc", "--codec", "intra")
     check(result, folder, before, 1, "checkpoint", "train")

@@ -1,11 +1,13 @@
 """The intra codec: streams of any size, two forms of one entropy model, agreement of estimate and file."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from tiny_intra import TINY, noise_video, tiny_codec, tiny_model
 
-from codec_lib.codecs.checkpoint import checkpoint_path
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.intra.export import load_parts, save_parts
@@ -48,11 +50,17 @@ def test_batch_and_layout_change_no_bit_and_no_symbol():
     assert len(digests) == len(streams)  # g_a is float: encoders may differ, decoders of one stream may not
 
 
+def test_rounding_to_the_cheaper_integer_saves_bytes():
+    video = noise_video(1, 64, 64)
+    sizes = [len(tiny_codec(rdo_weight=w).encode(video, 9)) for w in (math.inf, 30.0, 10.0)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
 def test_trained_form_and_shipped_form_quantise_alike():
     model, video = tiny_model(), noise_video(2, 64, 128)
     model.quantise = True
     set_quantise(model.entropy, True)
-    codec = IntraCodec(model, IntegerEntropy(TINY, model.entropy), initial_tables(), bytes(4))
+    codec = IntraCodec(model, IntegerEntropy(TINY, model.entropy), initial_tables(), bytes(4), rdo_weight=math.inf)
     quality = 5
     u = relative(quality, TINY).expand(2)
     with torch.no_grad():

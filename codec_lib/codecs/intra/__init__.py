@@ -17,7 +17,7 @@ def load(name: str = "intra", profile: str | None = None, *, checkpoint: Path | 
     device, batch, channels_last: see `IntraCodec`; they change speed and memory, never symbols.
     Raises MissingWeights, UsageError.
     """
-    from codec_lib.codecs.checkpoint import checkpoint_path
+    from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs.intra.codec import IntraCodec
     from codec_lib.codecs.intra.export import load_parts
     from codec_lib.codecs.intra.model import profile_config

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from codec_lib.codecs.checkpoint import load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import load_checkpoint, save_checkpoint
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel
 from codec_lib.entropy.tables import CodingTables

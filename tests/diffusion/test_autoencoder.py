@@ -1,0 +1,65 @@
+"""The autoencoder: published size, shapes, a round trip through files, folders in diffusers' format."""
+
+import pytest
+import torch
+
+from codec_lib.diffusion.autoencoder import (
+    PROFILES,
+    Autoencoder,
+    AutoencoderConfig,
+    load_autoencoder,
+    save_autoencoder,
+)
+from codec_lib.errors import MissingWeights, UsageError
+
+TINY = AutoencoderConfig(unfold=4, latent_channels=4, widths=(32, 32), scale=1.7)
+
+
+def test_paper_profile_has_stable_diffusions_size():
+    """83.65 M parameters: papers.md 4.4."""
+    with torch.device("meta"):
+        model = Autoencoder(PROFILES["paper"])
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(83.65, abs=0.005)
+
+
+def test_lab_profile_fits_a_checkpoint():
+    with torch.device("meta"):
+        model = Autoencoder()
+    assert 2 * sum(p.numel() for p in model.parameters()) < 16e6
+
+
+@pytest.mark.parametrize("config", [TINY, AutoencoderConfig(unfold=1, latent_channels=4, widths=(32, 32, 32, 32))], ids=["4", "1"])
+def test_latents_are_eight_times_smaller(config):
+    model = Autoencoder(config).eval()
+    with torch.no_grad():
+        latent = model.encode(torch.rand(2, 3, 64, 48))
+        assert latent.shape == (2, 4, 8, 6)
+        assert model.decode(latent).shape == (2, 3, 64, 48)
+
+
+def test_files_give_back_what_was_saved(tmp_path):
+    torch.manual_seed(0)
+    model = Autoencoder(TINY).half().float().eval()
+    save_autoencoder(tmp_path / "a.safetensors", model)
+    loaded = load_autoencoder(tmp_path / "a.safetensors")
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(loaded.encode(x), model.encode(x)) and loaded.config == TINY
+
+
+def test_a_folder_in_diffusers_format(tmp_path):
+    torch.manual_seed(0)
+    config = AutoencoderConfig(unfold=1, latent_channels=4, widths=(32, 32, 32, 32), scale=0.5)
+    model = Autoencoder(config).eval()
+    model.network.save_pretrained(tmp_path / "vae")
+    x = torch.rand(1, 3, 32, 32)
+    for folder in (tmp_path, tmp_path / "vae"):
+        loaded = load_autoencoder(folder)
+        assert torch.allclose(loaded.encode(x), model.encode(x), atol=1e-6) and loaded.config == config
+    with pytest.raises(MissingWeights, match="holds no autoencoder"):
+        (tmp_path / "empty").mkdir()
+        load_autoencoder(tmp_path / "empty")
+
+
+def test_a_stride_that_is_not_eight_is_refused():
+    with pytest.raises(UsageError, match="stride of 8"):
+        Autoencoder(AutoencoderConfig(unfold=2, widths=(32, 32)))
