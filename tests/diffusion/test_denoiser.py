@@ -1,0 +1,78 @@
+"""The denoiser: published size, shapes, files, folders in diffusers' format, and sampling with it."""
+
+import json
+
+import pytest
+import torch
+
+from codec_lib.diffusion.denoiser import PROFILES, Denoiser, DenoiserConfig, load_denoiser, save_denoiser
+from codec_lib.diffusion.noise import gaussian_noise
+from codec_lib.diffusion.samplers import ddim, ddpm, sample
+from codec_lib.diffusion.schedule import scaled_linear
+from codec_lib.errors import MissingWeights
+
+TINY = DenoiserConfig(latent_channels=4, widths=(16, 32), attention=(False, True), heads=(2, 2), context_tokens=3, context_width=8,
+                      groups=8)
+
+
+def test_paper_profile_has_stable_diffusions_size():
+    """865.9 M parameters: papers.md 4.4. The empty context is ours."""
+    with torch.device("meta"):
+        model = Denoiser(PROFILES["paper"])
+    assert sum(p.numel() for p in model.network.parameters()) / 1e6 == pytest.approx(865.9, abs=0.05)
+
+
+def test_lab_profile_fits_a_checkpoint():
+    with torch.device("meta"):
+        model = Denoiser()
+    count = sum(p.numel() for p in model.parameters())
+    assert 2 * count < 16e6 and count / 1e6 == pytest.approx(7.72, abs=0.01)
+
+
+def test_context_is_heard():
+    torch.manual_seed(0)
+    model = Denoiser(TINY).eval()
+    z = torch.randn(2, 4, 8, 6)
+    with torch.no_grad():
+        assert model(z, 10).shape == z.shape
+        assert torch.equal(model(z, 10), model(z, 10, model.empty.expand(2, -1, -1)))
+        assert not torch.allclose(model(z, 10), model(z, 10, torch.ones(2, 5, 8)))
+
+
+def test_files_give_back_what_was_saved(tmp_path):
+    torch.manual_seed(0)
+    model = Denoiser(TINY).half().float().eval()
+    save_denoiser(tmp_path / "u.safetensors", model)
+    z = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(load_denoiser(tmp_path / "u.safetensors")(z, 500), model(z, 500))
+
+
+@pytest.mark.parametrize(("said", "prediction"), [(None, "noise"), ("epsilon", "noise"), ("v_prediction", "velocity")])
+def test_a_folder_in_diffusers_format(tmp_path, said, prediction):
+    torch.manual_seed(0)
+    model = Denoiser(TINY).eval()
+    model.network.save_pretrained(tmp_path / "unet")
+    if said:
+        (tmp_path / "scheduler").mkdir()
+        (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": said}))
+    loaded = load_denoiser(tmp_path)
+    z, context = torch.randn(1, 4, 8, 8), torch.randn(1, 3, 8)
+    with torch.no_grad():
+        assert torch.allclose(loaded(z, 500, context), model(z, 500, context), atol=1e-6)
+    assert loaded.config.prediction == prediction and loaded.config.widths == TINY.widths
+    with pytest.raises(MissingWeights, match="holds no U-Net"):
+        (tmp_path / "nothing").mkdir()
+        load_denoiser(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("step", [ddpm, ddim()], ids=["ddpm", "ddim"])
+def test_sampling_repeats_itself(step):
+    torch.manual_seed(0)
+    model = Denoiser(TINY).eval()
+    schedule = scaled_linear().respaced(5)
+    start = gaussian_noise((1, 4, 8, 8), seed=1, step=len(schedule) + 1)
+    with torch.no_grad():
+        runs = [sample(model.predictor(schedule), start, schedule, step, lambda n: gaussian_noise((1, 4, 8, 8), seed=1, step=n))
+                for _ in range(2)]
+    assert torch.equal(*runs) and runs[0].isfinite().all()
