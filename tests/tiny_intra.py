@@ -10,7 +10,7 @@ from codec_lib.codecs.intra.fit import initial_tables
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel
 from codec_lib.video.clip import Video
 
-TINY = IntraConfig(widths=(16, 24, 32), analysis_blocks=(1, 1, 1), synthesis_blocks=(1, 1, 1), z_channels=8,
+TINY = IntraConfig(widths=(16, 24, 32), y_channels=32, analysis_blocks=(1, 1, 1), synthesis_blocks=(1, 1, 1), z_channels=8,
                    hyper_width=16, context_width=24, prior_width=32, n_qualities=16, anchors=4)
 
 

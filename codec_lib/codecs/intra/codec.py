@@ -35,7 +35,7 @@ from codec_lib.video.padding import crop, pad_to_multiple
 STRIDE = 64
 """Frame sides are padded to multiples of this: z lies at 1/64."""
 SYMBOL_LIMIT = 2**15 - 1
-RDO_WEIGHT = 30.0
+RDO_WEIGHT = 42.0
 """Chosen on training pictures. 6 / ln 2 = 8.7 would be right if errors in the latents only made the picture worse; they
 also mislead the second step of the prior, and the synthesis was trained with symmetric errors."""
 BATCH_PIXELS = 2**21
