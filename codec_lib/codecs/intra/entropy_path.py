@@ -16,9 +16,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codec_lib.codecs.intra.model import EntropyModel, IntraConfig, compand, split_head
+from codec_lib.codecs.intra.model import EntropyModel, IntraConfig
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
+from codec_lib.entropy.two_step import compand, split_head
 from codec_lib.layers.blocks import interpolate_anchors
 
 UNIT = 2**MEAN_FRAC

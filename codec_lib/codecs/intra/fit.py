@@ -41,7 +41,7 @@ def fit_tables(model: IntraModel, batches: list[Tensor], qualities: range, seed:
         quality = int(rng.integers(qualities[0], qualities[-1] + 1))
         with torch.inference_mode():
             z, symbols, classes = codec.latents(pictures, quality)
-        z_classes = np.stack([codec._z_classes(z.shape[1:], quality)] * len(z))
+        z_classes = np.stack([codec.z_classes(z.shape[1:], quality)] * len(z))
         flat_s = np.concatenate([symbols.ravel(), z.ravel()])
         flat_c = np.concatenate([classes.ravel(), z_classes.ravel()])
         for k in np.unique(flat_c):
