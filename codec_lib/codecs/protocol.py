@@ -60,6 +60,7 @@ CODECS: dict[str, str] = {
     "libaom": "codec_lib.codecs.conventional:load",
     "vvenc": "codec_lib.codecs.conventional:load",
     "intra": "codec_lib.codecs.intra:load",
+    "conditional": "codec_lib.codecs.conditional:load",
 }
 
 

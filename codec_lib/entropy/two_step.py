@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codec_lib.entropy.density import gaussian_bits, sigma_of
+from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, round_through, to_grid
 from codec_lib.entropy.priors import dual_masks
 
@@ -18,6 +18,8 @@ HEAD_LIMIT = 4095
 """Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
 COMPAND = 8.0
 """Decoded latents enter prior_2 as 2 asinh(y / 8) on the 1/16 grid: steps of 1/4 up to about 8, logarithmic beyond."""
+COMPAND_RANGE = 512 * 2**MEAN_FRAC
+"""Decoded latents beyond +-512 are taken as 512 when networks look at them."""
 
 
 def compand(y_hat: Tensor) -> Tensor:
@@ -29,6 +31,29 @@ def split_head(head: Tensor) -> tuple[Tensor, Tensor]:
     """Means and class positions from a head's output (N, 2 C, H, W), in real values."""
     mean, position = head.chunk(2, dim=1)
     return mean, 8 * position
+
+
+def float_head(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Means in sixteenths and classes from a head's output in real values: the float twin's last rounding."""
+    mean, position = split_head(head)
+    return (mean * 2**MEAN_FRAC).round(), position.round().clamp(0, N_CLASSES - 1)
+
+
+def integer_head(n: Tensor) -> tuple[Tensor, Tensor]:
+    """The same from an integer layer's output on the 1/16 grid: class = round(8 n / 16)."""
+    mean, position = n.chunk(2, dim=1)
+    return mean, ((position + 1) / 2).floor().clamp(0, N_CLASSES - 1)
+
+
+def compand_steps() -> Tensor:
+    """`compand` as a table on the grid of hidden activations, for latents in sixteenths from -COMPAND_RANGE up."""
+    grid = torch.arange(-COMPAND_RANGE, COMPAND_RANGE + 1, dtype=torch.float64) / 2**MEAN_FRAC
+    return ((compand(grid) * 2**FRAC).clamp(-LIMIT, LIMIT) + 0.5).floor().float()
+
+
+def compand_lookup(table: Tensor, y16: Tensor) -> Tensor:
+    """Companded integers of latents in sixteenths, same shape."""
+    return table[y16.clamp(-COMPAND_RANGE, COMPAND_RANGE).long() + COMPAND_RANGE]
 
 
 def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: nn.Module, quantise: bool

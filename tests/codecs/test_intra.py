@@ -11,9 +11,10 @@ from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.intra.export import load_parts, save_parts
-from codec_lib.codecs.intra.fit import fit_tables, initial_tables
+from codec_lib.codecs.intra.fit import fit_tables
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.container import read_header, read_stream, write_stream
+from codec_lib.entropy.fit import initial_tables
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.entropy.stream_errors import SymbolMismatch, WrongCheckpoint
 from codec_lib.entropy.two_step import code_in_two_steps
