@@ -57,9 +57,9 @@ class Stage:
 
 STAGES = (
     Stage(0.02, frames=1, rate=False),
-    Stage(0.35, frames=1),
-    Stage(0.55, frames=2),
-    Stage(0.70, frames=3, lead=2),
+    Stage(0.10, frames=1),
+    Stage(0.25, frames=2, lead=1),
+    Stage(0.55, frames=3, lead=3),
     Stage(1.00, frames=3, lead=6, integers=True),
 )
 QUALITY_JITTER = 0.12

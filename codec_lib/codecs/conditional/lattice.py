@@ -13,8 +13,8 @@ first, then level by level the ones in between, each predicted from neighbours t
                                                         x . x
     axial       between two known and two diagonal ones (three in all at the border)
 
-A node that equals its prediction leaves the flow as the coarser lattice had it. So fine motion costs bits only where it
-is: a field may be as coarse as 64 pixels here and as fine as 8 there, without any signalling of block sizes.
+A node that equals its prediction continues the flow smoothly and costs next to nothing. So fine motion costs bits only
+where it is: a field may be as coarse as 64 pixels here and as fine as 8 there, without any signalling of block sizes.
 """
 
 from __future__ import annotations
