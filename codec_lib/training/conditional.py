@@ -110,7 +110,7 @@ class ConditionalRecipe(Recipe):
             with torch.set_grad_enabled(t > lead):
                 frame_bpp, frame_mse, prediction_mse, reference = self.p_frame(x[t], reference, motion[t - 1], u_t)
             if t > lead:
-                lam = self.model.lambdas(u_t)
+                lam = self.model.config.lambdas(u_t)
                 cost = lam * (frame_mse + PREDICTION_WEIGHT * prediction_mse) + (frame_bpp if stage.rate else 0)
                 total = total + (cost * (self.model.config.lambda_high / lam) ** 0.4).mean() / stage.frames
                 bpp.append(frame_bpp.mean().item())

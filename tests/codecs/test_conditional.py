@@ -181,7 +181,7 @@ def test_file_bits_stay_close_to_the_information():
         if coded.state.motion is None:
             bits += 8 * (len(coded.payload) - 1)
         else:
-            bits += codec.motion.bits(coded.symbols[0], 2, previous)
+            bits += codec.motion.bits(coded.symbols[0], 3, previous)
             bits += sum(codec.tables.bits(s.ravel(), c.ravel()) for s, c in zip(coded.symbols[1:], coded.classes, strict=True))
         previous = coded.state.motion
     size = 8 * len(codec.encode(video, 12))

@@ -19,7 +19,7 @@ from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, Int
 from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, flow_from_nodes
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder, level_of
-from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, luma, search
+from codec_lib.codecs.conditional.motion_search import WEIGHT_TIMES_LAMBDA, luma, search
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.protocol import Codec, Progress
 from codec_lib.entropy.coder import Decoder, Encoder
@@ -162,8 +162,9 @@ class ConditionalCodec(Codec):
     def _code_p(self, frame: Tensor, state: State, quality: int) -> Coded | None:
         """The frame predicted from ``state``; None where an I frame would do better."""
         level = level_of(quality, self.config.n_qualities)
-        field = search(luma(_pixels(frame)), luma(_pixels(state.frame)), LEVEL_WEIGHTS[level])
         u = relative(quality, self.config).to(self.device)
+        weight = WEIGHT_TIMES_LAMBDA / float(self.config.lambdas(u))
+        field = search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion)
         nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)
         contexts = self._contexts(state, nodes, u)
         x = (frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from codec_lib.errors import UsageError
 
 CODINGS = ("both", "conditional", "residual")
@@ -43,6 +45,10 @@ class ConditionalConfig:
     def step(self, lam: float) -> float:
         """Best quantiser step at high rate, as in `IntraConfig.step`."""
         return math.sqrt(18 / (math.log(2) * lam * 255**2))
+
+    def lambdas(self, u: Tensor) -> Tensor:
+        """Rate-distortion trade at relative quality u, log-spaced."""
+        return self.lambda_low * (self.lambda_high / self.lambda_low) ** u
 
 
 PROFILES = {"lab": ConditionalConfig()}

@@ -77,8 +77,3 @@ class ConditionalModel(nn.Module):
             y_hat, bits_y = code_in_two_steps(y, features, e.prior_1, e.prior_2, self.quantise)
         x_hat, feature = self.g_s(y_hat, contexts, u)
         return PFrame(Reference(x_hat, feature, y_hat, u), contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)))
-
-    def lambdas(self, u: Tensor) -> Tensor:
-        """Rate-distortion trade at relative quality u, log-spaced."""
-        c = self.config
-        return c.lambda_low * (c.lambda_high / c.lambda_low) ** u

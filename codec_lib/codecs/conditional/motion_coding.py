@@ -1,5 +1,7 @@
 """Bits of a motion field: differences from the lattice's predictions, each with a table chosen by what is known around it.
 
+A prediction is that of the lattice, plus what the field of the frame before differed from its own there, if that was much.
+
 What a difference is likely to be depends on four things that encoder and decoder both have: how much the neighbours differ
 among themselves, how much of a surprise they were themselves, what the difference was at this node one frame ago, and, for
 the vertical component, what the horizontal one turned out to be. Each is put into a few bins; a combination of bins is a
@@ -18,8 +20,8 @@ import numpy as np
 from codec_lib.codecs.conditional.lattice import REACH, STEPS, Step, lattice_shape, neighbours
 from codec_lib.entropy.tables import CodingTables, from_counts
 
-N_LEVELS = 3
-"""Search weights that have statistics of their own."""
+N_LEVELS = 4
+"""Groups of qualities that have statistics of their own; low ones move little."""
 SPREAD_EDGES = (1, 2, 5)
 SURPRISE_EDGES = (1, 4)
 OTHER_EDGES = (1, 3)
@@ -29,6 +31,8 @@ BINS = (N_LEVELS, len(STEPS), 4, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1,
 bins, or this is the horizontal one)."""
 N_CONTEXTS = int(np.prod(BINS))
 N_TABLES = 48
+TRUST = 2
+"""A difference of at least so much one frame ago is expected again."""
 ALPHABET = 24
 """Differences up to this magnitude have a symbol each; larger ones escape."""
 
@@ -37,7 +41,7 @@ Exchange = Callable[[np.ndarray | None, np.ndarray], np.ndarray]
 
 
 def level_of(quality: int, n_qualities: int) -> int:
-    """Which search weight a quality uses: 0 (few motion bits) for the lowest third, 2 for the highest."""
+    """Which statistics a quality uses: 0 (few motion bits) for the lowest quarter, 3 for the highest."""
     return min(N_LEVELS * quality // n_qualities, N_LEVELS - 1)
 
 
@@ -45,7 +49,7 @@ def walk(exchange: Exchange, level: int, previous: np.ndarray | None, shape: tup
          field: np.ndarray | None = None) -> np.ndarray:
     """Go through a field in coding order, handing every difference to ``exchange``.
 
-    level: which search weight the field was made with, 0 to 2. previous: the field one frame earlier, None after an I frame.
+    level: whose statistics, 0 to 3. previous: the field one frame earlier, None after an I frame.
     shape: rows and columns of the lattice. field: int (2, R, C) where it is known (encoder), None where it is to be found.
     Returns the field, int16 (2, R, C).
     """
@@ -56,8 +60,10 @@ def walk(exchange: Exchange, level: int, previous: np.ndarray | None, shape: tup
         for rows, columns, near_rows, near_columns, inside in sets:
             around = nodes[:, near_rows, near_columns]  # (2, k, ...)
             predicted = _predict(step, around, inside)
-            past = None if previous is None else _past(step, previous.astype(np.int64), rows, columns, near_rows, near_columns,
-                                                       inside, predicted)
+            past = None
+            if previous is not None:
+                past = _past(step, previous.astype(np.int64), rows, columns, near_rows, near_columns, inside, predicted)
+                predicted = predicted + np.where(np.abs(past) < TRUST, 0, past)
             spread = _range(around, inside)
             unexpected = (surprise[near_rows, near_columns] * inside).max(axis=0)
             other = None
