@@ -1,7 +1,5 @@
 """Bits of a motion field: differences from the lattice's predictions, each with a table chosen by what is known around it.
 
-A prediction is that of the lattice, plus what the field of the frame before differed from its own there, if that was much.
-
 What a difference is likely to be depends on four things that encoder and decoder both have: how much the neighbours differ
 among themselves, how much of a surprise they were themselves, what the difference was at this node one frame ago, and, for
 the vertical component, what the horizontal one turned out to be. Each is put into a few bins; a combination of bins is a
@@ -22,17 +20,16 @@ from codec_lib.entropy.tables import CodingTables, from_counts
 
 N_LEVELS = 4
 """Groups of qualities that have statistics of their own; low ones move little."""
-SPREAD_EDGES = (1, 2, 5)
+PAST_EDGES = (1, 2, 4)
+SPREAD_EDGES = (1, 2, 5, 12)
 SURPRISE_EDGES = (1, 4)
 OTHER_EDGES = (1, 3)
 """Lower ends of the bins after the first, in quarter pixels."""
-BINS = (N_LEVELS, len(STEPS), 4, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1, len(OTHER_EDGES) + 2)
-"""Level; step; difference one frame ago (0, 1, more, no earlier field); spread; surprise; the horizontal difference (three
+BINS = (N_LEVELS, len(STEPS), len(PAST_EDGES) + 2, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1, len(OTHER_EDGES) + 2)
+"""Level; step; difference one frame ago (four bins, or no earlier field); spread; surprise; the horizontal difference (three
 bins, or this is the horizontal one)."""
 N_CONTEXTS = int(np.prod(BINS))
 N_TABLES = 48
-TRUST = 2
-"""A difference of at least so much one frame ago is expected again."""
 ALPHABET = 24
 """Differences up to this magnitude have a symbol each; larger ones escape."""
 
@@ -63,7 +60,6 @@ def walk(exchange: Exchange, level: int, previous: np.ndarray | None, shape: tup
             past = None
             if previous is not None:
                 past = _past(step, previous.astype(np.int64), rows, columns, near_rows, near_columns, inside, predicted)
-                predicted = predicted + np.where(np.abs(past) < TRUST, 0, past)
             spread = _range(around, inside)
             unexpected = (surprise[near_rows, near_columns] * inside).max(axis=0)
             other = None
@@ -120,11 +116,11 @@ def _range(around: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def _contexts(level: int, step: int, past: np.ndarray | None, spread: np.ndarray, surprise: np.ndarray,
               other: np.ndarray | None) -> np.ndarray:
     """Index of the context, 0 to N_CONTEXTS - 1, same shape as ``spread``."""
-    past_bin = np.full(spread.shape, 3) if past is None else np.minimum(np.abs(past), 2)
-    other_bin = np.full(spread.shape, 3) if other is None else np.searchsorted(OTHER_EDGES, other, side="right")
-    bins = (np.full(spread.shape, level), np.full(spread.shape, step), past_bin,
-            np.searchsorted(SPREAD_EDGES, spread, side="right"), np.searchsorted(SURPRISE_EDGES, surprise, side="right"),
-            other_bin)
+    def binned(value: np.ndarray | None, edges: tuple[int, ...]) -> np.ndarray:
+        return np.full(spread.shape, len(edges) + 1) if value is None else np.searchsorted(edges, np.abs(value), side="right")
+
+    bins = (np.full(spread.shape, level), np.full(spread.shape, step), binned(past, PAST_EDGES), binned(spread, SPREAD_EDGES),
+            binned(surprise, SURPRISE_EDGES), binned(other, OTHER_EDGES))
     return np.ravel_multi_index(bins, BINS)
 
 
