@@ -172,7 +172,10 @@ def train(args, meter) -> Path:
     intra = load_intra_parts(intra_path, "float")[0]
     recipe = ConditionalRecipe(sequences, intra, profile_config(args.profile), batch=args.batch, seed=args.seed)
     if args.start:
-        recipe.model.load_state_dict(load_parts(args.start, "float").model.state_dict())
+        parts = load_parts(args.start, "integer")
+        recipe.model.load_state_dict(parts.model.state_dict())
+        recipe.model.entropy.load_state_dict(parts.entropy.trainable(recipe.model.config).state_dict())
+        set_quantise(recipe.model.entropy, True)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume,
                           seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"

@@ -18,7 +18,7 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
 
     profile: "lab" (default).
     checkpoint, intra: other files than those shipped.
-    entropy: "integer" (portable streams), or "float" for the float twin, whose weights lie beside the checkpoint.
+    entropy: "integer" (portable streams), or "float" for the float twins of both codecs.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     structure: ``intra_period``, ``intra_offset``, ``offsets``, ``cut``, see `codec.Structure`.
     Raises MissingWeights, UsageError.

@@ -6,7 +6,7 @@
     features(z_hat, earlier, nodes, ...)   what hyper-latents, the frame before and motion say
     step_1(features), step_2(features, y16)   as in `codec_lib.entropy.latent_coder`
 
-All tensors are integers carried in float32 except the features of the float twin.
+All tensors are integers carried in float32, except the features of the float twin.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
+from codec_lib.codecs.conditional.prior import STEP_ANCHORS, STEP_RANGE, TemporalEntropyModel, shift_cells, unevenness
 from codec_lib.entropy.density import N_CLASSES
-from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
-from codec_lib.entropy.latent_coder import UNIT
-from codec_lib.entropy.two_step import compand, compand_lookup, compand_steps, float_head, integer_head
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
+from codec_lib.entropy.two_step import compand_lookup, compand_steps, integer_head
 from codec_lib.layers.blocks import interpolate_anchors
 
 
@@ -77,6 +76,21 @@ class IntegerEntropy(nn.Module):
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
 
+    @torch.no_grad()
+    def trainable(self, config: ConditionalConfig) -> TemporalEntropyModel:
+        """A model to go on training with: the shipped integers as real weights, tables read at their anchors."""
+        model, last = TemporalEntropyModel(config), config.n_qualities - 1
+        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
+            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
+                if isinstance(layer, QConv2d):
+                    layer.take(shipped)
+        anchors = torch.linspace(0, last, config.anchors).round().long()
+        steps = (last + last * STEP_RANGE * torch.linspace(-1, 1, STEP_ANCHORS)).round().long()
+        model.quality.copy_(self.quality_offset[anchors] / 2**FRAC)
+        model.quality_step.copy_(self.step_offset[steps] / 2**FRAC)
+        model.z_class.copy_(self.z_class_table[anchors] / 8)
+        return model
+
     def packed(self) -> dict[str, Tensor]:
         """Tensors for the checkpoint, in small integer types."""
         return pack(self.state_dict())
@@ -91,33 +105,25 @@ def _on_grid(offset: Tensor) -> Tensor:
     return ((offset.clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC) * 2**FRAC) + 0.5).floor()
 
 
-class FloatEntropy(nn.Module):
-    """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
+class FloatEntropy(IntegerEntropy):
+    """The float twin: the same weights, nothing rounded between layers, outputs rounded at the very end.
 
     Its streams decode only where every rounding comes out the same, so they are marked as not portable.
     """
 
     portable = False
 
-    def __init__(self, config: ConditionalConfig, model: TemporalEntropyModel):
-        super().__init__()
-        self.config, self.model = config, model
-        set_quantise(model, False)
-
-    def z_classes(self, quality: int) -> Tensor:
-        position = self.model.z_position(relative(quality, self.config).to(self.model.quality.device))
-        return position.flatten().round().clamp(0, N_CLASSES - 1)
-
-    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int) -> Tensor:
-        u, u_ref = (relative(q, self.config).to(z_hat.device) for q in (quality, earlier.quality))
-        return self.model.features(z_hat, earlier.y16 / UNIT, earlier.from_intra, nodes, u, u_ref, quantise=False)
+    def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
+        super().__init__(config, trained)
+        set_exact(self, False)
 
     def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return float_head(self.model.prior_1(features))
+        mean, scale_class = super().step_1(features)
+        return mean.round(), scale_class
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        seen = compand(y16 / UNIT).clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC)
-        return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
+        mean, scale_class = super().step_2(features, y16)
+        return mean.round(), scale_class
 
     def check(self) -> None:
         """Nothing can be promised for floats."""

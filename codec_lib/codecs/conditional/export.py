@@ -1,8 +1,7 @@
 """From a trained `ConditionalModel` to the checkpoint that ships, and back.
 
 The checkpoint holds the float networks in float16, the probability path as integers, the integer tables of latents and
-motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin's weights go into a second
-file, `<name>-float`, which only experiments need.
+motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin has the same weights.
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
-from codec_lib.codecs.intra.export import twin_path
 from codec_lib.entropy.tables import CodingTables
 
-KIND, TWIN_KIND = "conditional", "conditional-float"
+KIND = "conditional"
 FLOAT_PARTS = ("context.", "g_a.", "h_a.", "g_s.")
 
 
@@ -37,7 +35,7 @@ class Parts(NamedTuple):
 
 
 def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder, intra: str) -> str:
-    """Write checkpoint and float twin. Returns the checkpoint's SHA-256."""
+    """Write a checkpoint. Returns its SHA-256."""
     state = {n: t.detach().cpu() for n, t in model.state_dict().items()}
     tensors = {n: t if n.endswith("log_gain") else t.half() for n, t in state.items() if n.startswith(FLOAT_PARTS)}
     integer = IntegerEntropy(model.config, model.entropy.cpu())
@@ -46,8 +44,6 @@ def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion
     tensors |= {f"tables.{n}": torch.from_numpy(a) for n, a in tables.to_arrays().items()}
     tensors |= {f"motion.{n}": torch.from_numpy(a) for n, a in motion.to_arrays().items()}
     config = {"model": asdict(model.config), "intra": intra}
-    twin = {n.removeprefix("entropy."): t.half() for n, t in state.items() if n.startswith("entropy.")}
-    save_checkpoint(twin_path(path), twin, config, TWIN_KIND)
     return save_checkpoint(path, tensors, config, KIND)
 
 
@@ -64,11 +60,6 @@ def load_parts(path: Path, entropy: str) -> Parts:
 
     tables = CodingTables.from_arrays({n: t.numpy() for n, t in part("tables.").items()})
     motion = MotionCoder.from_arrays({n: t.numpy() for n, t in part("motion.").items()})
-    if entropy == "integer":
-        path_ = IntegerEntropy(config)
-        path_.load_state_dict({n: t.float() for n, t in part("entropy.").items()})
-    else:
-        twin, _, _ = load_checkpoint(twin_path(path), TWIN_KIND)
-        model.entropy.load_state_dict({n: t.float() for n, t in twin.items()})
-        path_ = FloatEntropy(config, model.entropy)
+    path_ = (IntegerEntropy if entropy == "integer" else FloatEntropy)(config)
+    path_.load_state_dict({n: t.float() for n, t in part("entropy.").items()})
     return Parts(model, path_, tables, motion, values["intra"], bytes.fromhex(digest)[:4])
