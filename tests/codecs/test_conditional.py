@@ -124,7 +124,7 @@ def test_what_the_contexts_reach(coding):
     reference = Reference(torch.rand(1, 3, 64, 64), None, torch.zeros(1, 32, 4, 4), u)
     nodes = torch.zeros(1, 2, 9, 9, dtype=torch.int64)
     with torch.no_grad():
-        contexts = model.context(reference.x_hat, None, flow_from_nodes(nodes), u)
+        contexts = model.context(reference.x_hat, None, flow_from_nodes(nodes), u, u)
         changed = contexts._replace(c1=contexts.c1 + 1)
         same = torch.equal(model.g_a(x, contexts, u), model.g_a(x, changed, u))
         assert same == (coding == "residual")  # residual coding sees the prediction alone
@@ -144,7 +144,7 @@ def test_residual_coding_starts_as_a_transform_of_the_difference():
     reference = Reference(x, None, torch.zeros(1, 32, 4, 4), u)
     torch.nn.init.zeros_(model.context.tail.weight)
     with torch.no_grad():
-        contexts = model.context(x, None, torch.zeros(1, 2, 64, 64), u)
+        contexts = model.context(x, None, torch.zeros(1, 2, 64, 64), u, u)
         assert model.g_a(reference.x_hat, contexts, u).abs().max() < 1e-3  # a perfect prediction leaves nothing to send
 
 

@@ -189,7 +189,8 @@ class ConditionalCodec(Codec):
 
     def _contexts(self, state: State, nodes: Tensor, u: Tensor):
         x_ref = (state.frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
-        return self.context(x_ref, state.feature, flow_from_nodes(nodes), u)
+        u_ref = relative(state.earlier.quality, self.config).to(self.device)
+        return self.context(x_ref, state.feature, flow_from_nodes(nodes), u, u_ref)
 
     def _state_p(self, y16: Tensor, contexts, field: np.ndarray, quality: int, u: Tensor) -> State:
         x_hat, feature = self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.codecs.conditional.prior import STEP_ANCHORS, STEP_RANGE, TemporalEntropyModel, shift_cells, unevenness
+from codec_lib.codecs.conditional.context import STEP_ANCHORS, STEP_RANGE
+from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
 from codec_lib.entropy.density import N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
 from codec_lib.entropy.two_step import compand_lookup, compand_steps, integer_head

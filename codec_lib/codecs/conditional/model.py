@@ -65,7 +65,7 @@ class ConditionalModel(nn.Module):
     def forward(self, x: Tensor, reference: Reference, nodes: Tensor, u: Tensor) -> PFrame:
         """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; nodes: their motion, integers (N, 2, H/8 + 1, W/8 + 1);
         u: relative qualities (N,) in [0, 1]."""
-        contexts = self.context(reference.x_hat, reference.feature, flow_from_nodes(nodes), u)
+        contexts = self.context(reference.x_hat, reference.feature, flow_from_nodes(nodes), u, reference.u)
         y = self.g_a(x, contexts, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
