@@ -15,11 +15,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import diffusers_part, load_model, save_checkpoint
 from codec_lib.diffusion.process import to_data
 from codec_lib.diffusion.samplers import Predict
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
-from codec_lib.errors import MissingWeights, UsageError
+from codec_lib.errors import UsageError
 
 KIND = "unet"
 
@@ -107,19 +107,11 @@ def load_denoiser(path: Path) -> Denoiser:
     Raises MissingWeights or UsageError where there is no denoiser.
     """
     path = Path(path)
-    if path.is_dir():
-        return _from_diffusers(path)
-    tensors, values, _ = load_checkpoint(path, KIND)
-    model = Denoiser(DenoiserConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
-    model.load_state_dict({n: t.float() for n, t in tensors.items()})
-    return model.eval()
+    return _from_diffusers(path) if path.is_dir() else load_model(path, KIND, Denoiser, DenoiserConfig)
 
 
 def _from_diffusers(folder: Path) -> Denoiser:
-    inner = folder / "unet" if (folder / "unet").is_dir() else folder
-    if not (inner / "config.json").is_file():
-        raise MissingWeights(f"'{folder.name}' holds no U-Net: name a folder with unet/config.json and its weights")
-    network = UNet2DConditionModel.from_pretrained(inner, local_files_only=True)
+    network = UNet2DConditionModel.from_pretrained(diffusers_part(folder, "unet", "U-Net"), local_files_only=True)
     c = network.config
     stages, heads = len(c.block_out_channels), c.attention_head_dim
     if len(set(c.down_block_types)) > 2 or not isinstance(c.cross_attention_dim, int):
