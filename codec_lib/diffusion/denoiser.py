@@ -64,7 +64,7 @@ PROFILES = {
 
 
 class Denoiser(nn.Module):
-    """eps_theta(z, timestep, context)."""
+    """eps_theta(y_n, timestep, context)."""
 
     def __init__(self, config: DenoiserConfig | None = None):
         super().__init__()
@@ -72,13 +72,13 @@ class Denoiser(nn.Module):
         self.network = UNet2DConditionModel(**c.network)
         self.empty = nn.Parameter(torch.zeros(c.context_tokens, c.context_width))
 
-    def forward(self, z: Tensor, timestep: Tensor | int, context: Tensor | None = None) -> Tensor:
-        """Network output for states z (N, C, h, w), h and w divisible by the network's own stride.
+    def forward(self, y_n: Tensor, timestep: Tensor | int, context: Tensor | None = None) -> Tensor:
+        """Network output for states y_n (N, C, h, w), h and w divisible by the network's own stride.
 
         timestep: what the schedule's ``timesteps`` says, () or (N,). context: tokens (N, T, D).
         """
-        context = self.empty.expand(len(z), -1, -1) if context is None else context
-        return self.network(z, timestep, context).sample
+        context = self.empty.expand(len(y_n), -1, -1) if context is None else context
+        return self.network(y_n, timestep, context).sample
 
     @property
     def stride(self) -> int:
@@ -86,12 +86,12 @@ class Denoiser(nn.Module):
         return 2 ** (len(self.config.widths) - 1)
 
     def predictor(self, schedule: Schedule | None = None, context: Tensor | None = None) -> Predict:
-        """This network as a sampler wants it: predict(z, n) gives the clean latent seen in the state of step n."""
+        """This network as a sampler wants it: predict(y_n, n) gives the clean latent seen in the state of step n."""
         schedule = schedule or scaled_linear()
 
-        def predict(z: Tensor, n: int) -> Tensor:
-            output = self(z, schedule.timesteps[n].to(z.device), context)
-            return to_data(schedule, z, output, n, self.config.prediction)
+        def predict(y_n: Tensor, n: int) -> Tensor:
+            output = self(y_n, schedule.timesteps[n].to(y_n.device), context)
+            return to_data(schedule, y_n, output, n, self.config.prediction)
 
         return predict
 
