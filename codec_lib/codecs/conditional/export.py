@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
@@ -50,7 +50,7 @@ def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion
 def load_parts(path: Path, entropy: str) -> Parts:
     """Read a checkpoint with its probability path, "integer" or "float"."""
     tensors, values, digest = load_checkpoint(path, KIND)
-    config = ConditionalConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values["model"].items()})
+    config = config_from(ConditionalConfig, values["model"])
     model = ConditionalModel(config)
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(FLOAT_PARTS)}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
