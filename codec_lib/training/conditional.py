@@ -130,9 +130,8 @@ class ConditionalRecipe(Recipe):
 
     def p_frame(self, x: Tensor, reference: Reference, motion: Tensor, u: Tensor):
         """Code one P frame: bits per pixel, squared errors on the 0..255 scale of frame and prediction, each (N,), and what
-        it leaves. motion: (levels, N, 2, R, C)."""
-        last = self.model.config.n_qualities - 1
-        nodes = torch.stack([motion[level_of(round(float(q) * last), last + 1), i] for i, q in enumerate(u)])
+        it leaves. motion: (weights, N, 2, R, C)."""
+        nodes = torch.stack([motion[min(int(len(motion) * q), len(motion) - 1), i] for i, q in enumerate(u)])
         coded = self.model(x.contiguous(memory_format=torch.channels_last), reference, nodes, u)
         bpp = (coded.bits_y + coded.bits_z) / (x.shape[2] * x.shape[3])
         mse, prediction = (255**2 * (f - x).pow(2).mean(dim=(1, 2, 3)) for f in (coded.reference.x_hat, coded.x_bar))

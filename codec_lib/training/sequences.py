@@ -12,17 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
-from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, luma, search_levels
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT
+from codec_lib.codecs.conditional.motion_search import luma, search_each
 from codec_lib.errors import MissingData
 from codec_lib.training.data import VIDEO_SUFFIXES, training_files
 from codec_lib.video import read_video
 
+FIELD_WEIGHTS = (1200.0, 60.0)
+"""Weights of the searches (see `search`) whose fields are kept: for the lower and for the upper half of the qualities."""
+LONGEST = 24
+"""Frames of each clip that are used, its first: a search takes about a second and a half."""
+
 
 @dataclass(frozen=True)
 class Sequence:
-    """frames: uint8 (T, 3, H, W), sides multiples of 64. motion: int16 (T - 1, levels, 2, H/8 + 1, W/8 + 1); entry t
-    leads from frame t + 1 back to frame t, one field for each search weight."""
+    """frames: uint8 (T, 3, H, W), sides multiples of 64. motion: int16 (T - 1, weights, 2, H/8 + 1, W/8 + 1); entry t
+    leads from frame t + 1 back to frame t, one field for each of `FIELD_WEIGHTS`."""
 
     name: str
     frames: Tensor
@@ -59,7 +64,7 @@ class Sequences:
 
     def batch(self, n: int, length: int) -> tuple[Tensor, Tensor]:
         """n crops of ``length`` frames: float32 (length, n, 3, crop, crop) in [0, 1], and their motion, int16
-        (length - 1, levels, n, 2, crop/8 + 1, crop/8 + 1). Mirrored at random; never played backwards, since fields have a direction.
+        (length - 1, weights, n, 2, crop/8 + 1, crop/8 + 1). Mirrored at random; never played backwards, since fields have a direction.
         """
         frames, motion = [], []
         long_enough = [i for i, c in enumerate(self.clips) if len(c.frames) >= length]
@@ -79,11 +84,11 @@ class Sequences:
 
 
 def _key(path: Path) -> str:
-    return hashlib.sha256(repr((path.name, path.stat().st_size, LEVEL_WEIGHTS)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((path.name, path.stat().st_size, FIELD_WEIGHTS, UNIT, LONGEST)).encode()).hexdigest()[:16]
 
 
 def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
-    frames = read_video(path).frames
+    frames = read_video(path).frames[:LONGEST]
     height, width = (side - side % COARSEST for side in frames.shape[-2:])
     if min(height, width) < crop or len(frames) < 2:
         return []
@@ -92,9 +97,9 @@ def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]
-        motion = [search_levels(lumas[1], lumas[0])]
+        motion = [search_each(lumas[1], lumas[0], FIELD_WEIGHTS)]
         for a, b in zip(lumas[1:], lumas[2:], strict=False):
-            motion.append(search_levels(b, a, motion[-1]))
+            motion.append(search_each(b, a, FIELD_WEIGHTS, motion[-1]))
         motion = np.stack(motion)
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".tmp.npz")

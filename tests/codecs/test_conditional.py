@@ -63,11 +63,13 @@ def test_trained_form_and_shipped_form_say_the_same():
     z = torch.randint(-9, 10, (2, TINY.z_channels, 2, 3)).float()
     y16 = torch.randint(-300, 300, (2, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (2, 2, 17, 25))
-    for from_intra, quality, before in ((True, 5, 7), (False, 15, 0), (False, 9, 10)):
+    memory = torch.randint(-127, 128, (2, TINY.prior_features, 8, 12)).float()
+    for features, quality, before in ((None, 5, 7), (memory, 15, 0), (memory, 9, 10)):
         u, u_ref = relative(quality, TINY).expand(2), relative(before, TINY).expand(2)
         with torch.no_grad():
-            trained = e.features(z, y16 / 16, from_intra, nodes, u, u_ref, True)
-            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, from_intra, before), nodes, quality))
+            real = None if features is None else features / 16
+            trained = e.features(z, y16 / 16, real, nodes, u, u_ref, True)
+            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, features, before), nodes, quality))
 
 
 def test_training_can_go_on_from_shipped_integers():
@@ -75,8 +77,8 @@ def test_training_can_go_on_from_shipped_integers():
     again = IntegerEntropy(TINY, shipped.trainable(TINY))
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
-    for from_intra in (True, False):
-        a, b = (e.features(z, Earlier(y16, from_intra, 5), nodes, 5) for e in (shipped, again))
+    for features in (None, torch.randint(-127, 128, (1, TINY.prior_features, 8, 12)).float()):
+        a, b = (e.features(z, Earlier(y16, features, 5), nodes, 5) for e in (shipped, again))
         assert (a - b).abs().max() <= 1 and (a - b).abs().mean() < 0.1
         (mean_a, class_a), (mean_b, class_b) = shipped.step_2(a, y16), again.step_2(a, y16)
         assert (mean_a - mean_b).abs().max() <= 1 and (class_a - class_b).abs().max() <= 1
@@ -87,7 +89,7 @@ def test_the_float_twin_says_nearly_the_same_and_is_no_integer_network():
     integer, twin = (c(TINY, tiny_model().entropy) for c in (IntegerEntropy, FloatEntropy))
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
-    exact, real = (e.features(z, Earlier(y16, False, 5), nodes, 5) for e in (integer, twin))
+    exact, real = (e.features(z, Earlier(y16, None, 5), nodes, 5) for e in (integer, twin))
     assert torch.equal(exact, exact.round()) and not torch.equal(real, real.round())
     assert (exact - real).abs().max() < 4
     mean, scale_class = twin.step_1(real)
@@ -99,7 +101,7 @@ def test_the_float_twin_says_nearly_the_same_and_is_no_integer_network():
 def test_the_prior_follows_the_motion():
     latent = torch.arange(4 * 5, dtype=torch.float32).reshape(1, 1, 4, 5)
     nodes = torch.zeros(1, 2, 9, 11, dtype=torch.int64)
-    nodes[:, 0], nodes[:, 1] = 70, -33  # one cell to the right, one up: -33 is nearer to -64 than to 0
+    nodes[:, 0], nodes[:, 1] = 140, -66  # one cell to the right, one up: -66 is nearer to -128 than to 0
     moved = shift_cells(latent, nodes)[0, 0]
     for i in range(4):
         for j in range(5):

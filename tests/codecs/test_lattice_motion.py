@@ -9,6 +9,7 @@ from codec_lib.codecs.conditional.lattice import (
     REACH,
     SPACING,
     STEPS,
+    UNIT,
     flow_from_nodes,
     hat_weights,
     lattice_shape,
@@ -16,7 +17,7 @@ from codec_lib.codecs.conditional.lattice import (
     refine,
 )
 from codec_lib.codecs.conditional.motion_coding import MotionCoder, fit_motion, walk
-from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, Matcher, adjust, rough_bits, search, search_levels
+from codec_lib.codecs.conditional.motion_search import ENLARGED, Matcher, adjust, enlarged, rough_bits, search, search_each
 from codec_lib.entropy.coder import Decoder, Encoder
 
 
@@ -75,13 +76,13 @@ def test_flow_is_bilinear_between_nodes():
         i1, j1 = min(i + 1, 8), min(j + 1, 8)
         n = nodes[0]
         expected = (1 - v) * ((1 - w) * n[:, i, j] + w * n[:, i, j1]) + v * ((1 - w) * n[:, i1, j] + w * n[:, i1, j1])
-        assert np.allclose(flow[:, y, x], expected / 4, atol=1e-5)
+        assert np.allclose(flow[:, y, x], expected / UNIT, atol=1e-5)
     assert np.allclose(hat_weights(64).sum(1), 1)
 
 
 def test_predictions_continue_an_affine_flow():
     i, j = np.mgrid[0:5, 0:7]
-    coarse = np.stack([8 * i - 12 * j + 4, 20 * j + 4 * i])  # a zoom and turn, in quarter pixels
+    coarse = np.stack([8 * i - 12 * j + 4, 20 * j + 4 * i])  # a zoom and turn
     i, j = np.mgrid[0:9, 0:13]
     expected = np.stack([4 * i - 6 * j + 4, 10 * j + 2 * i])
     assert np.array_equal(refine(coarse)[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1])  # at borders three neighbours pull inwards
@@ -91,15 +92,14 @@ def test_matcher_agrees_with_a_plain_sum():
     current, reference = smooth_luma(64, 64), smooth_luma(64, 64, seed=1)
     nodes = np.random.default_rng(0).integers(-12, 12, (2, 9, 9))
     flow = flow_from_nodes(torch.from_numpy(nodes)[None])[0].numpy()
-    found = Matcher(current, reference, 8).error(nodes)
+    found, r = Matcher(current, reference, 8).error(nodes), enlarged(reference).astype(float)
     for i, j in ((0, 0), (3, 5), (8, 8)):
         total = 0.0
         for y in range(max(0, 8 * i - 7), min(64, 8 * i + 8)):
             for x in range(max(0, 8 * j - 7), min(64, 8 * j + 8)):
-                px, py = np.clip(x + flow[0, y, x], 0, 63), np.clip(y + flow[1, y, x], 0, 63)
+                px, py = (np.clip(ENLARGED * (at + f) + 1.5, 0, 255) for at, f in zip((x, y), flow[:, y, x], strict=True))
                 x0, y0 = int(px), int(py)
-                x1, y1, w, v = min(x0 + 1, 63), min(y0 + 1, 63), px - x0, py - y0
-                r = reference.round()
+                x1, y1, w, v = min(x0 + 1, 255), min(y0 + 1, 255), px - x0, py - y0
                 value = (1 - v) * ((1 - w) * r[y0, x0] + w * r[y0, x1]) + v * ((1 - w) * r[y1, x0] + w * r[y1, x1])
                 total += (value - current[y, x]) ** 2
         assert found[i, j] == pytest.approx(total, rel=0.03)  # OpenCV interpolates in steps of 1/32 and rounds to 8 bits
@@ -111,16 +111,16 @@ def test_search_finds_a_translation():
     field = search(current, reference, 400.0)
     assert field.dtype == np.int16 and field.shape == (2, 17, 17)
     inside = field[:, 4:-4, 4:-4]
-    assert np.abs(inside - np.array([24, 12])[:, None, None]).max() <= 1
+    assert np.abs(inside - np.array([6 * UNIT, 3 * UNIT])[:, None, None]).max() <= 1
 
 
 def test_dearer_bits_give_smoother_fields():
     rng = np.random.default_rng(0)
     current = smooth_luma(128, 128) + rng.normal(0, 8, (128, 128)).astype(np.float32)
     reference = smooth_luma(128, 128) + rng.normal(0, 8, (128, 128)).astype(np.float32)
-    rough = [np.abs(np.diff(f, axis=1)).sum() + np.abs(np.diff(f, axis=2)).sum() for f in search_levels(current, reference)]
-    assert list(LEVEL_WEIGHTS) == sorted(LEVEL_WEIGHTS, reverse=True)
-    assert rough[0] < rough[1] < rough[2] < rough[3]
+    fields = search_each(current, reference, (2500.0, 570.0, 130.0, 30.0))
+    rough = [np.abs(np.diff(f, axis=1)).sum() + np.abs(np.diff(f, axis=2)).sum() for f in fields]
+    assert rough[0] <= rough[1] < rough[2] < rough[3]
 
 
 def test_adjusting_without_a_price_never_makes_the_error_larger():

@@ -157,7 +157,7 @@ class ConditionalCodec(Codec):
         return Coded(payload, (z[0], quantised.symbols[0]), self._state_i(quantised.y16, quality))
 
     def _state_i(self, y16: Tensor, quality: int) -> State:
-        return State(self.intra.picture(y16, quality), None, Earlier(y16, True, quality), None)
+        return State(self.intra.picture(y16, quality), None, Earlier(y16, None, quality), None)
 
     def _code_p(self, frame: Tensor, state: State, quality: int) -> Coded | None:
         """The frame predicted from ``state``; None where an I frame would do better."""
@@ -181,7 +181,7 @@ class ConditionalCodec(Codec):
         coder.push(z[0].ravel(), z_classes, self.tables)
         self.latent_coder.push(coder, quantised.symbols[0], quantised.classes[0])
         return Coded(bytes([quality]) + coder.finish(), (field, z[0], quantised.symbols[0]),
-                     self._state_p(quantised.y16, contexts, field, quality, u), (z_classes, quantised.classes[0]))
+                     self._state_p(quantised.y16, features, contexts, field, quality, u), (z_classes, quantised.classes[0]))
 
     def _unpredictable(self, x: Tensor, x_bar: Tensor) -> bool:
         """Whether the prediction is of so little use that the frame had better be coded by itself."""
@@ -192,10 +192,10 @@ class ConditionalCodec(Codec):
         u_ref = relative(state.earlier.quality, self.config).to(self.device)
         return self.context(x_ref, state.feature, flow_from_nodes(nodes), u, u_ref)
 
-    def _state_p(self, y16: Tensor, contexts, field: np.ndarray, quality: int, u: Tensor) -> State:
+    def _state_p(self, y16: Tensor, features: Tensor, contexts, field: np.ndarray, quality: int, u: Tensor) -> State:
         x_hat, feature = self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
         frame = (x_hat.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return State(frame, feature, Earlier(y16, False, quality), field)
+        return State(frame, feature, Earlier(y16, features, quality), field)
 
     def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
         return np.repeat(integers(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
@@ -280,7 +280,7 @@ class ConditionalCodec(Codec):
         decoder.check_exhausted()
         u = relative(quality, c).to(self.device)
         return Coded(payload, (field, z[0], symbols[0]),
-                     self._state_p(y16, self._contexts(state, nodes, u), field, quality, u))
+                     self._state_p(y16, features, self._contexts(state, nodes, u), field, quality, u))
 
 
 def _pixels(frame: Tensor) -> np.ndarray:

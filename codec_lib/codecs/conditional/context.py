@@ -4,7 +4,7 @@ The decoded frame before and a feature that its decoder left behind are warped b
 contexts at three scales and a first prediction of the frame.
 
 Source: DCVC-TCM (Sheng et al. 2022) and DCVC-DC (Li et al. 2023), papers.md 4.1. There features are warped at full resolution
-and at two smaller ones; here the frame is warped at full resolution, with a bicubic filter, and folded into channels
+and at two smaller ones; here the frame is warped at full resolution, with a cubic spline, and folded into channels
 afterwards, since full-resolution convolutions are what costs.
 """
 
@@ -60,7 +60,7 @@ class ContextMining(nn.Module):
     def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor) -> Contexts:
         """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/4, W/4), None after an I frame; flow: (N, 2, H, W) in pixels;
         u, u_ref: relative qualities of this frame and of the one before, (N,)."""
-        x_tilde = warp(x_ref, flow, "bicubic")
+        x_tilde = warp(x_ref, flow, "spline")
         folded = F.pixel_unshuffle(x_tilde - 0.5, FOLD)
         feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, FOLD))
         h = self.stem(torch.cat([folded, feature], dim=1))

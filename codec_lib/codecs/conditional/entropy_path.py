@@ -26,10 +26,11 @@ from codec_lib.layers.blocks import interpolate_anchors
 
 
 class Earlier(NamedTuple):
-    """Latents of the frame before in sixteenths (N, C, h, w), whether the I-frame codec coded it, and its quality."""
+    """Of the frame before: its latents in sixteenths (N, C, h, w), its features (N, f, h, w), None if the I-frame codec coded
+    it, and its quality."""
 
     y16: Tensor
-    from_intra: bool
+    features: Tensor | None
     quality: int
 
 
@@ -66,7 +67,10 @@ class IntegerEntropy(nn.Module):
         """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w)."""
         seen = compand_lookup(self.compand_table, shift_cells(earlier.y16, nodes))
         seen = torch.cat([seen, unevenness(nodes)], dim=1)
-        before = (self.temporal_i if earlier.from_intra else self.temporal)(seen)
+        if earlier.features is None:
+            before = self.temporal_i(seen)
+        else:
+            before = self.temporal(torch.cat([seen, shift_cells(earlier.features, nodes)], dim=1))
         step = quality - earlier.quality + (len(self.step_offset) - 1) // 2
         offset = self.quality_offset[quality] + self.step_offset[step]
         return (self.h_s(z_hat) + before + offset[:, None, None]).clamp(-LIMIT, LIMIT)

@@ -1,7 +1,7 @@
 """The motion field of a frame: vectors at the nodes of a lattice, interpolated between them.
 
 Nodes lie every 8 pixels, at pixel (8 i, 8 j), borders included: a padded frame of H x W pixels has (H/8 + 1) x (W/8 + 1). A
-vector is two integers, (x, y) in quarter pixels; it points from a pixel of this frame to where the reference has it. Between
+vector is two integers, (x, y) in eighths of a pixel; it points from a pixel of this frame to where the reference has it. Between
 nodes the flow is bilinear (control grid interpolation, Sullivan and Baker 1991), so it has no blocks.
 
 The lattice of spacing 8 contains those of spacing 16, 32 and 64. That gives an order in which to send nodes: the coarsest
@@ -29,9 +29,9 @@ SPACING = 8
 """Pixels between neighbouring nodes."""
 COARSEST = 64
 """Pixels between nodes of the coarsest level; frame sides are multiples of it."""
-UNIT = 4
+UNIT = 8
 """Steps of a vector in a pixel."""
-REACH = 1023
+REACH = 2047
 """Largest magnitude of a component, in steps: more than 255 pixels."""
 
 
@@ -112,7 +112,7 @@ def hat_weights(length: int, spacing: int = SPACING) -> np.ndarray:
 
 
 def flow_from_nodes(nodes: Tensor, spacing: int = SPACING) -> Tensor:
-    """Dense flow in pixels, float32 (N, 2, H, W), of fields (N, 2, H/spacing + 1, W/spacing + 1) in quarter pixels."""
+    """Dense flow in pixels, float32 (N, 2, H, W), of fields (N, 2, H/spacing + 1, W/spacing + 1) of motion vectors."""
     height, width = (spacing * (n - 1) for n in nodes.shape[-2:])
     rows, columns = (torch.from_numpy(hat_weights(n, spacing)).to(nodes.device) for n in (height, width))
     return rows @ (nodes.float() / UNIT) @ columns.T

@@ -4,7 +4,7 @@
     x, contexts --g_a--> y --(gain, round around the mean)--> y_hat, contexts --g_s--> x_hat, feature
                          |                   ^
                         h_a                  | mean, scale class
-                         z --round--> z_hat, latents of the frame before, motion: integers only
+                         z --round--> z_hat, latents and features of the frame before, motion: integers only
 
 Motion is a field of integers (`lattice`), searched by the encoder (`motion_search`); no network estimates or codes it.
 `forward` estimates rates; `codec_lib.codecs.conditional.codec` writes real bits.
@@ -29,12 +29,14 @@ from codec_lib.entropy.two_step import code_in_two_steps, symbol_bits
 
 class Reference(NamedTuple):
     """What a frame leaves to the next. x_hat: decoded frame (N, 3, H, W). feature: (N, F, H/4, W/4), None after an I frame.
-    y_hat: its latents, (N, C, H/16, W/16). u: its relative quality, (N,)."""
+    y_hat: its latents, (N, C, H/16, W/16). u: its relative quality, (N,). memory: the features of its prior, None after an I
+    frame."""
 
     x_hat: Tensor
     feature: Tensor | None
     y_hat: Tensor
     u: Tensor
+    memory: Tensor | None = None
 
 
 class PFrame(NamedTuple):
@@ -73,7 +75,7 @@ class ConditionalModel(nn.Module):
         with torch.autocast(kind, enabled=False):  # tables come from here: float32, exact for integers
             e = self.entropy
             bits_z = symbol_bits(z, sigma_of(e.z_position(u).expand_as(z)), self.quantise)
-            features = e.features(z_hat, reference.y_hat.detach(), reference.feature is None, nodes, u, reference.u, self.quantise)
+            features = e.features(z_hat, reference.y_hat.detach(), reference.memory, nodes, u, reference.u, self.quantise)
             y_hat, bits_y = code_in_two_steps(y, features, e.prior_1, e.prior_2, self.quantise)
         x_hat, feature = self.g_s(y_hat, contexts, u)
-        return PFrame(Reference(x_hat, feature, y_hat, u), contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)))
+        return PFrame(Reference(x_hat, feature, y_hat, u, features), contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)))

@@ -20,17 +20,17 @@ from codec_lib.entropy.tables import CodingTables, from_counts
 
 N_LEVELS = 4
 """Groups of qualities that have statistics of their own; low ones move little."""
-PAST_EDGES = (1, 2, 4)
-SPREAD_EDGES = (1, 2, 5, 12)
-SURPRISE_EDGES = (1, 4)
-OTHER_EDGES = (1, 3)
-"""Lower ends of the bins after the first, in quarter pixels."""
+PAST_EDGES = (1, 3, 8)
+SPREAD_EDGES = (1, 4, 10, 24)
+SURPRISE_EDGES = (1, 7)
+OTHER_EDGES = (1, 5)
+"""Lower ends of the bins after the first, in eighths of a pixel."""
 BINS = (N_LEVELS, len(STEPS), len(PAST_EDGES) + 2, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1, len(OTHER_EDGES) + 2)
 """Level; step; difference one frame ago (four bins, or no earlier field); spread; surprise; the horizontal difference (three
 bins, or this is the horizontal one)."""
 N_CONTEXTS = int(np.prod(BINS))
 N_TABLES = 48
-ALPHABET = 24
+ALPHABET = 40
 """Differences up to this magnitude have a symbol each; larger ones escape."""
 
 Exchange = Callable[[np.ndarray | None, np.ndarray], np.ndarray]

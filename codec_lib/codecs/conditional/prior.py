@@ -4,9 +4,11 @@ Three sources are added up into features, on the grid of hidden activations:
 
     hyper-latents of this frame                                   h_s
     latents of the frame before, moved by the decoded motion      temporal (or temporal_i after an I frame)
+    the features of the frame before, moved likewise              temporal
     how uneven the motion is, the quality, the step in quality    temporal, two tables
 
-and the two steps of the dual prior read them. The published codecs take their temporal prior from float features of the
+and the two steps of the dual prior read them. Through its own features a frame's prior remembers more than one frame back:
+latents of a P frame are nearly all zero and say little about what the picture is like, those of the I frame say it all. The published codecs take their temporal prior from float features of the
 decoder; decoders that compute them differently by one rounding would lose the stream. Symbols cannot differ.
 """
 
@@ -28,7 +30,7 @@ from codec_lib.layers.blocks import interpolate_anchors
 from codec_lib.layers.dct import block_basis
 
 CELL = BLOCK * UNIT
-"""A cell of the latent grid in quarter pixels."""
+"""A cell of the latent grid in steps of motion vectors."""
 
 
 def shift_cells(latent: Tensor, nodes: Tensor) -> Tensor:
@@ -47,7 +49,7 @@ def shift_cells(latent: Tensor, nodes: Tensor) -> Tensor:
 
 
 def unevenness(nodes: Tensor) -> Tensor:
-    """How much vectors differ around each cell: range of each component over its nine nodes, in quarter pixels, at most 127.
+    """How much vectors differ around each cell: range of each component over its nine nodes, in eighths of a pixel, at most 127.
 
     nodes: integers (N, 2, 2h + 1, 2w + 1). Returns float32 integers (N, 2, h, w).
     """
@@ -69,7 +71,7 @@ class TemporalEntropyModel(nn.Module):
             IntegerPixelShuffle(),
             QConv2d(h, f, 3),
         )
-        self.temporal = nn.Sequential(QConv2d(y + 2, p, 3, relu=True), QConv2d(p, f, 3))
+        self.temporal = nn.Sequential(QConv2d(y + 2 + f, p, 3, relu=True), QConv2d(p, f, 3))
         self.temporal_i = nn.Sequential(QConv2d(c.intra_channels + 2, p, 1, relu=True), QConv2d(p, f, 3))
         self.quality = nn.Parameter(torch.zeros(c.anchors, f))
         self.quality_step = nn.Parameter(torch.zeros(STEP_ANCHORS, f))
@@ -88,17 +90,20 @@ class TemporalEntropyModel(nn.Module):
             for head in (self.prior_1[-1], self.prior_2[-1]):
                 head.bias[y:] = start / 8
 
-    def features(self, z_hat: Tensor, y_ref: Tensor, from_intra: bool, nodes: Tensor, u: Tensor, u_ref: Tensor,
+    def features(self, z_hat: Tensor, y_ref: Tensor, memory: Tensor | None, nodes: Tensor, u: Tensor, u_ref: Tensor,
                  quantise: bool) -> Tensor:
         """Features (N, f, H/16, W/16) on the hidden grid.
 
-        z_hat: integers (N, C_z, H/64, W/64). y_ref: latents of the frame before (N, C, H/16, W/16), those of the I-frame codec
-        if ``from_intra``. nodes: motion, integers. u, u_ref: relative qualities of this frame and the one before, (N,).
+        z_hat: integers (N, C_z, H/64, W/64). y_ref: latents of the frame before (N, C, H/16, W/16). memory: its features,
+        (N, f, H/16, W/16); None if it was coded by the I-frame codec. nodes: motion, integers. u, u_ref: relative qualities of this frame and the one before, (N,).
         """
         seen = to_grid(compand(shift_cells(y_ref, nodes)), FRAC, LIMIT, quantise)
         seen = torch.cat([seen, unevenness(nodes) / 2**FRAC], dim=1)
         offset = sum(to_grid(o, FRAC, LIMIT, quantise) for o in (self.quality_offset(u), self.step_offset(u - u_ref)))
-        earlier = (self.temporal_i if from_intra else self.temporal)(seen)
+        if memory is None:
+            earlier = self.temporal_i(seen)
+        else:
+            earlier = self.temporal(torch.cat([seen, shift_cells(memory, nodes)], dim=1))
         return to_grid(self.h_s(z_hat) + earlier + offset[:, :, None, None], FRAC, LIMIT, quantise)
 
     def quality_offset(self, u: Tensor) -> Tensor:
