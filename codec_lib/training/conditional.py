@@ -19,7 +19,7 @@ from codec_lib.codecs.conditional.config import ConditionalConfig, profile_confi
 from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
-from codec_lib.codecs.conditional.motion_coding import fit_motion, level_of
+from codec_lib.codecs.conditional.motion_coding import fit_motion
 from codec_lib.codecs.intra import load as load_intra
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel

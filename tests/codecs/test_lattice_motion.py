@@ -17,7 +17,15 @@ from codec_lib.codecs.conditional.lattice import (
     refine,
 )
 from codec_lib.codecs.conditional.motion_coding import MotionCoder, fit_motion, walk
-from codec_lib.codecs.conditional.motion_search import ENLARGED, Matcher, adjust, enlarged, rough_bits, search, search_each
+from codec_lib.codecs.conditional.motion_search import (
+    ENLARGED,
+    Matcher,
+    adjust,
+    enlarged,
+    rough_bits,
+    search,
+    search_each,
+)
 from codec_lib.entropy.coder import Decoder, Encoder
 
 
