@@ -11,7 +11,7 @@ from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
-from codec_lib.codecs.conditional.motion_coding import fit_motion
+from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.video.clip import Video
 
@@ -36,8 +36,12 @@ def tiny_model(seed=0, **changes):
 def tiny_motion():
     """Motion statistics of a few random smooth fields."""
     rng = np.random.default_rng(0)
-    fields = np.rint(rng.normal(0, 3, (4, 4, 2, 9, 9))).astype(np.int16)
-    return fit_motion([fields])
+    fit, previous = MotionFit(), [None] * 4
+    for fields in np.rint(rng.normal(0, 3, (4, 4, 2, 9, 9))).astype(np.int16):
+        for level, field in enumerate(fields):
+            fit.add(field, level, previous[level])
+        previous = fields
+    return fit.coder()
 
 
 def tiny_codec(path="integer", structure=None, **options):

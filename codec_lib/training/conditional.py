@@ -19,7 +19,6 @@ from codec_lib.codecs.conditional.config import ConditionalConfig, profile_confi
 from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
-from codec_lib.codecs.conditional.motion_coding import fit_motion
 from codec_lib.codecs.intra import load as load_intra
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel
@@ -191,11 +190,10 @@ def train(args, meter) -> Path:
 
 
 def export(recipe: ConditionalRecipe, path: Path, intra_path: Path) -> str:
-    """Fit motion statistics and coding tables to training clips and write the checkpoint. Returns its SHA-256."""
+    """Fit coding tables to training clips and write the checkpoint. Returns its SHA-256."""
     model = recipe.model.cpu().eval()
     codec = load_intra(checkpoint=intra_path)
-    motion = fit_motion([c.motion.numpy() for c in recipe.sequences.clips])
     crops = [(recipe.sequences.batch(1, FIT_FRAMES)[0][:, 0] * 255).round().to(torch.uint8) for _ in range(FIT_CLIPS)]
     clips = [Video(c.contiguous(), Fraction(24), "crop") for c in crops]
-    tables = fit_tables(model, motion, codec, clips, range(model.config.n_qualities))
+    tables, motion = fit_tables(model, codec, clips, range(model.config.n_qualities))
     return save_parts(path, model, tables, motion, codec.checkpoint.hex())

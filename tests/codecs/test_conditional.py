@@ -16,6 +16,7 @@ from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.model import Reference
+from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.codecs.conditional.prior import shift_cells, unevenness
 from codec_lib.entropy.container import Packet, latent_digest, read_header, read_stream, write_stream
 from codec_lib.entropy.fit import initial_tables
@@ -223,10 +224,12 @@ def test_channel_order_in_memory_changes_no_symbol():
 
 def test_fitted_tables_do_not_cost_more_than_gaussian_ones():
     clips = [moving_video(3, 128, 128, seed=s) for s in range(3)]
-    fitted = fit_tables(tiny_model(), tiny_motion(), tiny_intra_codec(), clips, range(TINY.n_qualities))
+    fitted, motion = fit_tables(tiny_model(), tiny_intra_codec(), clips, range(TINY.n_qualities))
     coded = [c for v in clips for c in tiny_codec().code(v, 8) if c.classes]
     pairs = [(c.symbols[2].ravel(), c.classes[1].ravel()) for c in coded]
     assert sum(fitted.bits(*p) for p in pairs) < sum(initial_tables().bits(*p) for p in pairs)
+    fields = [c.symbols[0] for c in coded]
+    assert sum(motion.bits(f, 2, None) for f in fields) < sum(MotionFit().coder().bits(f, 2, None) for f in fields)
 
 
 def test_checkpoint_round_trip_gives_the_same_streams(tmp_path):
