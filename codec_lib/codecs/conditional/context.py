@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.layers.blocks import interpolate_anchors, run, scaled_blocks, zeroed
+from codec_lib.layers.blocks import QualityScale, interpolate_anchors, run, scaled_blocks, zeroed
 from codec_lib.layers.warping import shrink_flow, warp
 
 FOLD = 4
@@ -30,6 +30,12 @@ STEP_ANCHORS = 5
 def at_step(table: Tensor, step: Tensor) -> Tensor:
     """Read a table of steps in quality (STEP_ANCHORS, C) at steps (N,) in [-1, 1]: (N, C)."""
     return interpolate_anchors(table, (step / (2 * STEP_RANGE) + 0.5).clamp(0, 1))
+
+
+def correction_scale(channels: int, c: ConditionalConfig) -> QualityScale:
+    """Gains for what a network adds to a frame that is right but for quantisation: it starts in proportion to the quantiser's
+    step. A correction as large at high qualities as at low ones does more harm than good there, again in every frame."""
+    return QualityScale(channels, c.anchors, first=1.0, last=c.step(c.lambda_high) / c.step(c.lambda_low))
 
 
 class Contexts(NamedTuple):
@@ -56,6 +62,7 @@ class ContextMining(nn.Module):
         self.down16 = nn.Conv2d(w8, w16, 3, stride=2, padding=1)
         self.blocks16 = scaled_blocks(w16, c.context_blocks[2], c.anchors)
         self.tail = zeroed(nn.Conv2d(w4, 3 * FOLD**2, 3, padding=1))
+        self.tail_scale = correction_scale(3 * FOLD**2, c)
 
     def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor) -> Contexts:
         """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/4, W/4), None after an I frame; flow: (N, 2, H, W) in pixels;
@@ -67,5 +74,5 @@ class ContextMining(nn.Module):
         c0 = run(self.blocks4, h + at_step(self.quality_step, u - u_ref)[:, :, None, None].to(h.dtype), u)
         c1 = run(self.blocks8, self.down8(c0), u)
         c2 = run(self.blocks16, self.down16(c1), u)
-        x_bar = x_tilde + F.pixel_shuffle(self.tail(c0), FOLD).float()
+        x_bar = x_tilde + F.pixel_shuffle(self.tail_scale(self.tail(c0), u), FOLD).float()
         return Contexts(x_bar, c0, c1, c2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
-from codec_lib.codecs.conditional.context import FOLD, Contexts
+from codec_lib.codecs.conditional.context import FOLD, Contexts, correction_scale
 from codec_lib.layers.blocks import QualityScale, SubpixelUp, run, scaled_blocks, zeroed
 from codec_lib.layers.dct import block_basis
 
@@ -85,6 +85,7 @@ class ContextualDecoder(nn.Module):
         self.merge4 = Merge(w4, conditional)
         self.blocks4 = scaled_blocks(w4, c.synthesis_blocks[0], c.anchors)
         self.tail = zeroed(nn.Conv2d(w4, 3 * FOLD**2, 3, padding=1))
+        self.tail_scale = correction_scale(3 * FOLD**2, c)
         self.feature = nn.Conv2d(w4, c.feature_channels, 1)
 
     def forward(self, y_hat: Tensor, contexts: Contexts, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,6 +93,6 @@ class ContextualDecoder(nn.Module):
         h = run(self.blocks16, self.merge16(self.head(y), contexts.c2), u)
         h = run(self.blocks8, self.merge8(self.up8(h), contexts.c1), u)
         h = run(self.blocks4, self.merge4(self.up4(h), contexts.c0), u)
-        x = F.pixel_shuffle(self.tail(h), FOLD) + F.pixel_shuffle(self.linear(y), BLOCK)
+        x = F.pixel_shuffle(self.tail_scale(self.tail(h), u), FOLD) + F.pixel_shuffle(self.linear(y), BLOCK)
         start = 0.5 if self.coding == "conditional" else contexts.x_bar
         return x.float() + start, self.feature(h)
