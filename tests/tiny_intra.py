@@ -6,8 +6,8 @@ import torch
 
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy
-from codec_lib.codecs.intra.fit import initial_tables
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel
+from codec_lib.entropy.fit import initial_tables
 from codec_lib.video.clip import Video
 
 TINY = IntraConfig(widths=(16, 24, 32), y_channels=32, analysis_blocks=(1, 1, 1), synthesis_blocks=(1, 1, 1), z_channels=8,

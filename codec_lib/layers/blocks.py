@@ -72,3 +72,23 @@ def interpolate_anchors(table: Tensor, u: Tensor) -> Tensor:
     t = (position - low)[:, None]
     low = low.long()
     return table[low] * (1 - t) + table[low + 1] * t
+
+
+def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    """A convolution whose output starts at zero."""
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+def scaled_blocks(channels: int, count: int, anchors: int) -> nn.ModuleList:
+    """``count`` residual bottlenecks with one quality-dependent gain in front."""
+    return nn.ModuleList([QualityScale(channels, anchors), *(ResidualBottleneck(channels) for _ in range(count))])
+
+
+def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
+    """Apply `scaled_blocks` to x (N, C, H, W) at relative qualities u (N,)."""
+    x = blocks[0](x, u)
+    for block in blocks[1:]:
+        x = block(x)
+    return x

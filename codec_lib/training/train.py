@@ -9,8 +9,8 @@ from pathlib import Path
 
 from codec_lib.errors import UsageError
 
-RECIPES = {"intra": "codec_lib.training.intra", "vae": "codec_lib.training.autoencoder",
-           "unet": "codec_lib.training.denoiser"}
+RECIPES = {"intra": "codec_lib.training.intra", "conditional": "codec_lib.training.conditional",
+           "vae": "codec_lib.training.autoencoder", "unet": "codec_lib.training.denoiser"}
 """Trainable codecs; each module offers train(arguments, progress) -> Path of the checkpoint."""
 
 
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, default=None, metavar="FILE",
                         help="begin with the weights of this checkpoint (and of its float twin beside it)")
     parser.add_argument("--resume", action="store_true", help="go on with the training in OUT")
+    parser.add_argument("--intra", type=Path, default=None, metavar="FILE",
+                        help="checkpoint of the I-frame codec under a video codec (default: the shipped one)")
     parser.add_argument("--autoencoder", type=Path, default=None, metavar="FILE",
                         help="checkpoint of the autoencoder whose latents a denoiser is trained in")
     parser.add_argument("--note", default="", metavar="TEXT", help="a sentence for the card, on what the recipe does not say")

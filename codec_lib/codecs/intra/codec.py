@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codec_lib.codecs.intra.entropy_path import UNIT, FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.intra.model import Analysis, IntraConfig, IntraModel, Synthesis
-from codec_lib.codecs.protocol import Codec, Progress
+from codec_lib.codecs.protocol import Codec, Progress, until_damage
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.container import (
     NOT_PORTABLE,
@@ -25,8 +25,7 @@ from codec_lib.entropy.container import (
     write_stream,
 )
 from codec_lib.entropy.integer import LIMIT
-from codec_lib.entropy.priors import dual_masks
-from codec_lib.entropy.quantise import quantise, rounding_thresholds
+from codec_lib.entropy.latent_coder import LatentCoder, Quantised, integers, pop_each
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
 from codec_lib.video.clip import Video
@@ -34,7 +33,6 @@ from codec_lib.video.padding import crop, pad_to_multiple
 
 STRIDE = 64
 """Frame sides are padded to multiples of this: z lies at 1/64."""
-SYMBOL_LIMIT = 2**15 - 1
 RDO_WEIGHT = 42.0
 """Chosen on training pictures. 6 / ln 2 = 8.7 would be right if errors in the latents only made the picture worse; they
 also mislead the second step of the prior, and the synthesis was trained with symmetric errors."""
@@ -68,7 +66,7 @@ class IntraCodec(Codec):
         for network in (self.g_a, self.h_a, self.g_s, entropy):
             network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
         self.entropy, self.tables, self.checkpoint = entropy, tables, checkpoint
-        self.thresholds = rounding_thresholds(tables, rdo_weight).to(self.device)
+        self.latent_coder = LatentCoder(entropy, tables, self.device, rdo_weight)
         self.qualities = range(self.config.n_qualities)
         self.default_qualities = (0, 12, 25, 38, 50, 63)
         entropy.check()
@@ -84,7 +82,9 @@ class IntraCodec(Codec):
         for start in range(0, len(video), batch):
             z_hat, y_sym, y_class = self.latents(video.frames[start : start + batch], quality)
             for z, s, c in zip(z_hat, y_sym, y_class, strict=True):
-                packets.append(self._packet(z, s, c, quality))
+                coder = Encoder(self.tables)
+                self.push(coder, z, s, c, quality)
+                packets.append(Packet(coder.finish(), latent_digest(z, s)))
             if progress:
                 progress(len(packets), len(video))
         header = StreamHeader(
@@ -97,33 +97,27 @@ class IntraCodec(Codec):
     @torch.inference_mode()
     def latents(self, frames: Tensor, quality: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Symbols of uint8 frames (N, 3, H, W): z_hat (N, C_z, h, w), y symbols and their classes (N, C_y, 4h, 4w)."""
+        z_hat, quantised = self.quantise(frames, quality)
+        return z_hat, quantised.symbols, quantised.classes
+
+    @torch.inference_mode()
+    def quantise(self, frames: Tensor, quality: int) -> tuple[np.ndarray, Quantised]:
+        """Hyper-latents (N, C_z, h, w) and quantised latents of uint8 frames (N, 3, H, W)."""
         x, _ = pad_to_multiple(frames.to(self.device).float() / 255, STRIDE)
         u = relative(quality, self.config).to(self.device)
         y = self.g_a(x.contiguous(memory_format=self.layout), u)
         z_hat = self.h_a(y).round().clamp(-LIMIT, LIMIT)
-        features = self.entropy.features(z_hat, quality)
-        first, _ = dual_masks(*y.shape[1:], device=self.device)
-        mean_1, class_1 = self.entropy.step_1(features)
-        sym_1 = self._quantise(y - mean_1 / UNIT, class_1)
-        seen = torch.where(first, sym_1 * UNIT + mean_1, 0.0)
-        mean_2, class_2 = self.entropy.step_2(features, seen)
-        sym_2 = self._quantise(y - mean_2 / UNIT, class_2)
-        symbols, classes = torch.where(first, sym_1, sym_2), torch.where(first, class_1, class_2)
-        return _int(z_hat, np.int32), _int(symbols, np.int32), _int(classes, np.uint8)
+        quantised = self.latent_coder.quantise(y, self.entropy.features(z_hat, quality))
+        return integers(z_hat, np.int32), quantised
 
-    def _quantise(self, residual: Tensor, classes: Tensor) -> Tensor:
-        return quantise(residual, classes, self.thresholds).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+    def push(self, coder: Encoder, z: np.ndarray, symbols: np.ndarray, classes: np.ndarray, quality: int) -> None:
+        """Write the hyper-latents and latents of one frame."""
+        coder.push(z.ravel(), self.z_classes(z.shape, quality), self.tables)
+        self.latent_coder.push(coder, symbols, classes)
 
-    def _packet(self, z: np.ndarray, symbols: np.ndarray, classes: np.ndarray, quality: int) -> Packet:
-        first, second = (m[0].numpy() for m in dual_masks(*symbols.shape))
-        coder = Encoder(self.tables)
-        coder.push(z.ravel(), self._z_classes(z.shape, quality))
-        coder.push(symbols[first], classes[first])
-        coder.push(symbols[second], classes[second])
-        return Packet(coder.finish(), latent_digest(z, symbols))
-
-    def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
-        return np.repeat(_int(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
+    def z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
+        """Class of each hyper-latent of a frame, flat; shape: (C_z, h, w)."""
+        return np.repeat(integers(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
 
     # ---- decoding
 
@@ -131,11 +125,10 @@ class IntraCodec(Codec):
     def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
         """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
         header, packets = (salvage if salvaged else read_stream)(stream)
+        self._accept(header, packets, salvaged)
         frames, (h, w) = [], (header.height, header.width)
-        u = relative(header.quality, self.config).to(self.device)
-        for _, y16 in self._symbols(header, packets, salvaged):
-            x = crop(self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), u), (h, w))
-            frames.append((x.clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+        for _, y16 in until_damage(self._symbols(header, packets, salvaged), salvaged):
+            frames.append(crop(self.picture(y16, header.quality), (h, w)))
             if progress:
                 progress(sum(map(len, frames)), header.frames)
         if not frames:
@@ -146,6 +139,7 @@ class IntraCodec(Codec):
     def symbols_sha256(self, stream: bytes) -> str:
         """SHA-256 over the symbols of all frames: z then y of each, as little-endian int16."""
         header, packets = read_stream(stream)
+        self._accept(header, packets)
         total = hashlib.sha256()
         for symbols, _ in self._symbols(header, packets):
             for z, y in zip(*symbols, strict=True):
@@ -155,8 +149,7 @@ class IntraCodec(Codec):
     def _symbols(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False
                  ) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Tensor]]:
         """Decode packets batch by batch: ((z, y symbols), y_hat in sixteenths), each (n, C, ., .)."""
-        self._accept(header, packets, salvaged)
-        batch = self._batch(header.width, header.height)
+        batch = 1 if salvaged else self._batch(header.width, header.height)  # a bad packet must not cost its neighbours
         for start in range(0, len(packets), batch):
             yield self._decode_batch(packets[start : start + batch], start, header)
 
@@ -164,7 +157,8 @@ class IntraCodec(Codec):
         """Frames at once: ``batch``, or fewer where frames are large, so that memory stays bounded."""
         return max(1, min(self.batch, BATCH_PIXELS // (width * height)))
 
-    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> None:
+    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
+        """Raise a BitstreamError unless this is a stream for this codec."""
         header.require(self.name, self.profile, self.checkpoint)
         if header.quality not in self.qualities:
             raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
@@ -172,47 +166,32 @@ class IntraCodec(Codec):
             raise CorruptStream(f"{header.frames} frames are announced, {len(packets)} packets are there")
 
     def _decode_batch(self, packets: list[Packet], index: int, header: StreamHeader):
-        c, quality = self.config, header.quality
-        h, w = -(-header.height // STRIDE), -(-header.width // STRIDE)
         decoders = [Decoder(p.payload, self.tables) for p in packets]
-        first, second = (m[0].numpy() for m in dual_masks(c.y_channels, 4 * h, 4 * w))
-
-        def pop(classes_of) -> np.ndarray:
-            popped = []
-            for i, d in enumerate(decoders):
-                try:
-                    popped.append(d.pop(classes_of(i)))
-                except CorruptStream as error:
-                    raise CorruptStream(f"packet {index + i}: {error}", packet=index + i) from None
-            return np.stack(popped)
-
-        z_shape = (c.z_channels, h, w)
-        z = pop(lambda i: self._z_classes(z_shape, quality)).reshape(-1, *z_shape)
-        if np.abs(z).max() > LIMIT:
-            raise CorruptStream("hyper-latents are out of range", packet=index)
-        z_hat = torch.from_numpy(z).to(self.device).float().contiguous(memory_format=self.layout)
-        features = self.entropy.features(z_hat, quality)
-        mask_1 = torch.from_numpy(first).to(self.device)
-        mean_1, class_1 = self.entropy.step_1(features)
-        symbols = np.zeros((len(packets), c.y_channels, 4 * h, 4 * w), np.int32)
-        classes = _int(class_1, np.uint8)
-        symbols[:, first] = pop(lambda i: classes[i][first])
-        seen = torch.where(mask_1, self._float(symbols) * UNIT + mean_1, 0.0)
-        mean_2, class_2 = self.entropy.step_2(features, seen)
-        classes = _int(class_2, np.uint8)
-        symbols[:, second] = pop(lambda i: classes[i][second])
+        z, symbols, y16 = self.pop(decoders, header.height, header.width, header.quality, index)
         for i, (d, p) in enumerate(zip(decoders, packets, strict=True)):
             check_digest(p, index + i, z[i], symbols[i])
             d.check_exhausted()
-        y16 = torch.where(mask_1, seen, self._float(symbols) * UNIT + mean_2)
         return (z, symbols), y16
 
-    def _float(self, symbols: np.ndarray) -> Tensor:
-        return torch.from_numpy(symbols).to(self.device).float()
+    @torch.inference_mode()
+    def pop(self, decoders: list[Decoder], height: int, width: int, quality: int, index: int = 0
+            ) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """Read one frame of the given size from each decoder: z, y symbols, and y_hat in sixteenths."""
+        c = self.config
+        z_shape = (c.z_channels, -(-height // STRIDE), -(-width // STRIDE))
+        z = pop_each(decoders, [self.z_classes(z_shape, quality)] * len(decoders), self.tables, index).reshape(-1, *z_shape)
+        if np.abs(z).max() > LIMIT:
+            raise CorruptStream("hyper-latents are out of range", packet=index)
+        z_hat = torch.from_numpy(z).to(self.device).float().contiguous(memory_format=self.layout)
+        symbols, y16 = self.latent_coder.pop(decoders, self.entropy.features(z_hat, quality), c.y_channels, index)
+        return z, symbols, y16
 
-
-def _int(x: Tensor, kind) -> np.ndarray:
-    return x.cpu().contiguous().numpy().astype(kind)
+    @torch.inference_mode()
+    def picture(self, y16: Tensor, quality: int) -> Tensor:
+        """uint8 frames (N, 3, 16 h, 16 w) of latents in sixteenths, on the CPU."""
+        u = relative(quality, self.config).to(self.device)
+        x = self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), u)
+        return (x.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
 def _bytes(z: np.ndarray, y: np.ndarray) -> bytes:

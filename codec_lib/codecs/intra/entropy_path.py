@@ -16,14 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from codec_lib.codecs.intra.model import EntropyModel, IntraConfig, compand, split_head
+from codec_lib.codecs.intra.model import EntropyModel, IntraConfig
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
+from codec_lib.entropy.two_step import compand, compand_lookup, compand_steps, float_head, integer_head
 from codec_lib.layers.blocks import interpolate_anchors
 
 UNIT = 2**MEAN_FRAC
-COMPAND_RANGE = 512 * UNIT
-"""Decoded latents beyond +-512 are taken as 512 when step 2 looks at them."""
 
 
 def relative(quality: int, config: IntraConfig) -> Tensor:
@@ -44,11 +43,9 @@ class IntegerEntropy(nn.Module):
         with torch.no_grad():
             offset = interpolate_anchors(source.quality, u).clamp(-LIMIT / UNIT, LIMIT / UNIT) * 2**FRAC
             z_class = 8 * interpolate_anchors(source.z_class, u)
-            grid = torch.arange(-COMPAND_RANGE, COMPAND_RANGE + 1, dtype=torch.float64) / UNIT
-            squeezed = (compand(grid) * 2**FRAC).clamp(-LIMIT, LIMIT)
         self.register_buffer("quality_offset", (offset + 0.5).floor())  # (Q, f)
         self.register_buffer("z_class_table", (z_class + 0.5).floor().clamp(0, N_CLASSES - 1))  # (Q, C_z)
-        self.register_buffer("compand_table", (squeezed + 0.5).floor().float())  # shipped, not recomputed at load
+        self.register_buffer("compand_table", compand_steps())  # shipped, not recomputed at load
 
     def z_classes(self, quality: int) -> Tensor:
         return self.z_class_table[quality]
@@ -59,11 +56,10 @@ class IntegerEntropy(nn.Module):
         return h.clamp(-LIMIT, LIMIT)
 
     def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return _head(self.prior_1(features))
+        return integer_head(self.prior_1(features))
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        index = y16.clamp(-COMPAND_RANGE, COMPAND_RANGE).long() + COMPAND_RANGE
-        return _head(self.prior_2(torch.cat([features, self.compand_table[index]], dim=1)))
+        return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
 
     def packed(self) -> dict[str, Tensor]:
         """Tensors for the checkpoint, in small integer types."""
@@ -72,12 +68,6 @@ class IntegerEntropy(nn.Module):
     def check(self) -> None:
         """Prove on this device that sums are exact. Raises InexactLayer."""
         self_check(self)
-
-
-def _head(n: Tensor) -> tuple[Tensor, Tensor]:
-    """Integer head output on the 1/16 grid to means in sixteenths and classes: class = round(8 n / 16)."""
-    mean, position = n.chunk(2, dim=1)
-    return mean, ((position + 1) / 2).floor().clamp(0, N_CLASSES - 1)
 
 
 class FloatEntropy(nn.Module):
@@ -101,16 +91,11 @@ class FloatEntropy(nn.Module):
         return self.model.features(z_hat, relative(quality, self.config).to(z_hat.device), quantise=False)
 
     def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self._rounded(self.model.prior_1(features))
+        return float_head(self.model.prior_1(features))
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         seen = compand(y16 / UNIT).clamp(-LIMIT / UNIT, LIMIT / UNIT)
-        return self._rounded(self.model.prior_2(torch.cat([features, seen], dim=1)))
-
-    @staticmethod
-    def _rounded(head: Tensor) -> tuple[Tensor, Tensor]:
-        mean, position = split_head(head)
-        return (mean * UNIT).round(), position.round().clamp(0, N_CLASSES - 1)
+        return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
 
     def check(self) -> None:
         """Nothing can be promised for floats."""

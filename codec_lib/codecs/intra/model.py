@@ -26,19 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, gaussian_bits, sigma_of
+from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
-from codec_lib.entropy.priors import dual_masks
+from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, symbol_bits
 from codec_lib.errors import UsageError
-from codec_lib.layers.blocks import QualityScale, ResidualBottleneck, SubpixelUp, interpolate_anchors
+from codec_lib.layers.blocks import QualityScale, SubpixelUp, interpolate_anchors, run, scaled_blocks, zeroed
 from codec_lib.layers.dct import block_basis
 
 BLOCK = 16
 """Side of the blocks of the linear transforms: the stride of y."""
-HEAD_LIMIT = 4095
-"""Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
-COMPAND = 8.0
-"""Decoded latents enter prior_2 as 2 asinh(y / 8) on the 1/16 grid: steps of 1/4 up to about 8, logarithmic beyond."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +64,12 @@ class IntraConfig:
 
 
 class IntraForward(NamedTuple):
-    """x_hat (N, 3, H, W); bits of y and z, (N,)."""
+    """x_hat (N, 3, H, W); bits of y and z, (N,); y_hat (N, C_y, H/16, W/16)."""
 
     x_hat: Tensor
     bits_y: Tensor
     bits_z: Tensor
-
-
-def compand(y_hat: Tensor) -> Tensor:
-    """Squeeze decoded latents into the range of a hidden activation: 2 asinh(y / 8). The caller clamps."""
-    return COMPAND / 4 * torch.asinh(y_hat / COMPAND)
-
-
-def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    """A convolution whose output starts at zero."""
-    nn.init.zeros_(conv.weight)
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-def scaled_blocks(channels: int, count: int, anchors: int) -> nn.ModuleList:
-    """``count`` residual bottlenecks with one quality-dependent gain in front."""
-    return nn.ModuleList([QualityScale(channels, anchors), *(ResidualBottleneck(channels) for _ in range(count))])
-
-
-def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
-    """Apply `scaled_blocks` to x (N, C, H, W) at relative qualities u (N,)."""
-    x = blocks[0](x, u)
-    for block in blocks[1:]:
-        x = block(x)
-    return x
+    y_hat: Tensor
 
 
 class Analysis(nn.Module):
@@ -200,12 +172,6 @@ class EntropyModel(nn.Module):
         return 8 * interpolate_anchors(self.z_class, u)[:, :, None, None]
 
 
-def split_head(head: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and class positions from a head's output (N, 2 C, H, W), in real values."""
-    mean, position = head.chunk(2, dim=1)
-    return mean, 8 * position
-
-
 class IntraModel(nn.Module):
     """All networks together, as trained. `forward` estimates; `codec_lib.codecs.intra.codec` writes real bits."""
 
@@ -224,42 +190,19 @@ class IntraModel(nn.Module):
     def forward(self, x: Tensor, u: Tensor) -> IntraForward:
         """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; u: relative qualities (N,) in [0, 1].
 
-        Rounding is straight-through for what the decoder sees. The rate is that of additive uniform noise (the mixed
-        estimate of Minnen and Singh 2020) until ``quantise`` is set, and then that of the rounded symbols: noise makes
-        a latent that always rounds to zero cost 0.16 bits, which at low rates is more than all the real bits together.
-        Rounding has no gradient, so the residuals still get that of the noise; scales get that of the real bits.
+        Rounding is straight-through for what the decoder sees. ``quantise`` decides what the rate is measured on, see
+        `codec_lib.entropy.two_step.symbol_bits`.
         """
         y = self.g_a(x, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
         kind = "cuda" if x.is_cuda else "cpu"  # autocast knows no meta device, on which operations are counted
         with torch.autocast(kind, enabled=False):  # tables come from here: float32, exact for integers
-            bits_z = self.bits(z, sigma_of(self.entropy.z_position(u).expand_as(z)))
-            y_hat, bits_y = self.code_latent(y, z_hat, u)
+            bits_z = symbol_bits(z, sigma_of(self.entropy.z_position(u).expand_as(z)), self.quantise)
+            features = self.entropy.features(z_hat, u, self.quantise)
+            y_hat, bits_y = code_in_two_steps(y, features, self.entropy.prior_1, self.entropy.prior_2, self.quantise)
         x_hat = self.g_s(y_hat, u)
-        return IntraForward(x_hat, bits_y, bits_z.sum(dim=(1, 2, 3)))
-
-    def code_latent(self, y: Tensor, z_hat: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Quantise y in two steps and estimate its bits. Returns y_hat (N, C, H/16, W/16) and bits (N,)."""
-        e, q = self.entropy, self.quantise
-        features = e.features(z_hat, u, q)
-        first, second = dual_masks(*y.shape[1:], device=y.device)
-        mean_1, position_1 = split_head(e.prior_1(features))
-        y_hat_1 = torch.where(first, round_through(y - mean_1) + mean_1, 0.0)
-        seen = to_grid(compand(y_hat_1), FRAC, LIMIT, q)
-        mean_2, position_2 = split_head(e.prior_2(torch.cat([features, seen], dim=1)))
-        mean = torch.where(first, mean_1, mean_2)
-        position = torch.where(first, position_1, position_2)
-        y_hat = torch.where(first, y_hat_1, round_through(y - mean_2) + mean_2)
-        return y_hat, self.bits(y - mean, sigma_of(position)).sum(dim=(1, 2, 3))
-
-    def bits(self, residual: Tensor, sigma: Tensor) -> Tensor:
-        """Bits of each residual, by noise or, with ``quantise``, of the rounded one."""
-        noisy = residual + torch.rand_like(residual) - 0.5
-        if not self.quantise:
-            return gaussian_bits(noisy, sigma)
-        soft = gaussian_bits(noisy, sigma.detach())
-        return gaussian_bits(residual.detach().round(), sigma) + soft - soft.detach()
+        return IntraForward(x_hat, bits_y, bits_z.sum(dim=(1, 2, 3)), y_hat)
 
     def lambdas(self, u: Tensor) -> Tensor:
         """Rate-distortion trade at relative quality u, log-spaced (as DCVC-FM and -RT space theirs)."""

@@ -1,0 +1,299 @@
+"""The `conditional` codec: I frames by `intra`, P frames conditioned on the frame before, one packet a frame.
+
+    packet   frame byte: bit 7 set for an I frame, bits 0 to 5 the frame's quality
+             range coder: [I] hyper-latents, latents     [P] motion, hyper-latents, latents
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy, relative
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, flow_from_nodes
+from codec_lib.codecs.conditional.model import ConditionalModel
+from codec_lib.codecs.conditional.motion_coding import MotionCoder, level_of
+from codec_lib.codecs.conditional.motion_search import WEIGHT_TIMES_LAMBDA, luma, search
+from codec_lib.codecs.intra.codec import IntraCodec
+from codec_lib.codecs.protocol import Codec, Progress, until_damage
+from codec_lib.entropy.coder import Decoder, Encoder
+from codec_lib.entropy.container import (
+    NOT_PORTABLE,
+    Packet,
+    StreamHeader,
+    check_digest,
+    latent_digest,
+    read_stream,
+    salvage,
+    write_stream,
+)
+from codec_lib.entropy.integer import LIMIT
+from codec_lib.entropy.latent_coder import UNIT, LatentCoder, integers, pop_each
+from codec_lib.entropy.stream_errors import CorruptStream
+from codec_lib.entropy.tables import CodingTables
+from codec_lib.errors import UsageError
+from codec_lib.video.clip import Video
+from codec_lib.video.padding import crop, pad_to_multiple
+
+STRIDE = 64
+"""Frame sides are padded to multiples of this: z lies at 1/64, and so does the coarsest motion."""
+INTRA_BIT, QUALITY_BITS = 0x80, 0x3F
+RDO_WEIGHT = 42.0
+"""As in `intra`."""
+assert STRIDE == COARSEST
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How an encoder gives out qualities; decoders read them frame by frame and need not know.
+
+    intra_period: frames between I frames; 0: only the first (and where nothing else helps, see ``cut``).
+    intra_offset: how much the quality of I frames is above that asked for.
+    offsets: the same for P frames, by number of the frame modulo their count (hierarchical quality).
+    cut: where the prediction's squared error exceeds this share of the frame's own variance, an I frame is sent instead, as
+        after a cut of scene; infinite: never.
+    """
+
+    intra_period: int = 0
+    intra_offset: int = 6
+    offsets: tuple[int, ...] = (0, 0, 0, 0)
+    cut: float = 0.5
+
+    def quality(self, t: int, asked: int, intra: bool, highest: int) -> int:
+        """Quality of frame t."""
+        offset = self.intra_offset if intra else self.offsets[t % len(self.offsets)]
+        return min(max(asked + offset, 0), highest)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
+    earlier: its latents. motion: its field int16 (2, R, C), None after an I frame."""
+
+    frame: Tensor
+    feature: Tensor | None
+    earlier: Earlier
+    motion: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A frame as an encoder or decoder has it: bytes, symbols (motion if any, z, y), the state it leaves; from an encoder of
+    P frames also the scale classes of z and y."""
+
+    payload: bytes
+    symbols: tuple[np.ndarray, ...]
+    state: State
+    classes: tuple[np.ndarray, ...] = ()
+
+
+class ConditionalCodec(Codec):
+    """Real streams from a trained `ConditionalModel` and an `IntraCodec`.
+
+    model, entropy, tables, motion: as loaded by `export.load_parts`. checkpoint: first four bytes of the checkpoint's
+    SHA-256. structure: see `Structure`. rdo_weight: see `LatentCoder`.
+    """
+
+    name = "conditional"
+
+    def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | FloatEntropy, tables: CodingTables,
+                 motion: MotionCoder, intra: IntraCodec, checkpoint: bytes, *, profile: str = "lab", device: str = "cpu",
+                 channels_last: bool = True, rdo_weight: float = RDO_WEIGHT, structure: Structure | None = None):
+        self.config, self.profile, self.device = model.config, profile, torch.device(device)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.context, self.g_a, self.h_a, self.g_s = model.context, model.g_a, model.h_a, model.g_s
+        for network in (self.context, self.g_a, self.h_a, self.g_s, entropy):
+            network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
+        self.entropy, self.tables, self.motion, self.intra, self.checkpoint = entropy, tables, motion, intra, checkpoint
+        self.latent_coder = LatentCoder(entropy, tables, self.device, rdo_weight)
+        self.structure = structure or Structure()
+        self.qualities = range(self.config.n_qualities)
+        self.default_qualities = (0, 12, 25, 38, 50, 63)
+        entropy.check()
+
+    # ---- encoding
+
+    @torch.inference_mode()
+    def encode(self, video: Video, quality: int, progress: Progress | None = None) -> bytes:
+        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64 by repeating the border."""
+        self.check_quality(quality)
+        packets = []
+        for t, coded in enumerate(self.code(video, quality)):
+            packets.append(Packet(coded.payload, latent_digest(*coded.symbols)))
+            if progress:
+                progress(t + 1, len(video))
+        portable = self.entropy.portable and self.intra.entropy.portable
+        header = StreamHeader(
+            codec=self.name, profile=self.profile, checkpoint=self.checkpoint, width=video.width, height=video.height,
+            frames=len(video), fps=Fraction(video.fps), quality=quality, flags=0 if portable else NOT_PORTABLE,
+        )
+        return write_stream(header, packets)
+
+    @torch.inference_mode()
+    def code(self, video: Video, quality: int) -> Iterator[Coded]:
+        """Code a clip frame by frame, each from what the decoder will have of the one before."""
+        state, period, best = None, self.structure.intra_period, self.qualities[-1]
+        for t in range(len(video)):
+            frame = pad_to_multiple(video.frames[t : t + 1], STRIDE)[0]
+            coded = None
+            if state is not None and not (period and t % period == 0):
+                coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
+            if coded is None:
+                coded = self._code_i(frame, self.structure.quality(t, quality, True, best))
+            state = coded.state
+            yield coded
+
+    def _code_i(self, frame: Tensor, quality: int) -> Coded:
+        z, quantised = self.intra.quantise(frame, quality)
+        coder = Encoder(self.intra.tables)
+        self.intra.push(coder, z[0], quantised.symbols[0], quantised.classes[0], quality)
+        payload = bytes([INTRA_BIT | quality]) + coder.finish()
+        return Coded(payload, (z[0], quantised.symbols[0]), self._state_i(quantised.y16, quality))
+
+    def _state_i(self, y16: Tensor, quality: int) -> State:
+        return State(self.intra.picture(y16, quality), None, Earlier(y16, True, quality), None)
+
+    def _code_p(self, frame: Tensor, state: State, quality: int) -> Coded | None:
+        """The frame predicted from ``state``; None where an I frame would do better."""
+        level = level_of(quality, self.config.n_qualities)
+        u = relative(quality, self.config).to(self.device)
+        weight = WEIGHT_TIMES_LAMBDA / float(self.config.lambdas(u))
+        field = search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion)
+        nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)
+        contexts = self._contexts(state, nodes, u)
+        x = (frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
+        if self._unpredictable(x, contexts.x_bar):
+            return None
+        y = self.g_a(x, contexts, u)
+        z_hat = self.h_a(y).round().clamp(-LIMIT, LIMIT)
+        features = self.entropy.features(z_hat, state.earlier, nodes, quality)
+        quantised = self.latent_coder.quantise(y, features)
+        z = integers(z_hat, np.int32)
+        coder = Encoder(self.tables)
+        self.motion.encode(coder, field, level, state.motion)
+        z_classes = self._z_classes(z.shape[1:], quality)
+        coder.push(z[0].ravel(), z_classes, self.tables)
+        self.latent_coder.push(coder, quantised.symbols[0], quantised.classes[0])
+        return Coded(bytes([quality]) + coder.finish(), (field, z[0], quantised.symbols[0]),
+                     self._state_p(quantised.y16, contexts, field, quality, u), (z_classes, quantised.classes[0]))
+
+    def _unpredictable(self, x: Tensor, x_bar: Tensor) -> bool:
+        """Whether the prediction is of so little use that the frame had better be coded by itself."""
+        return bool((x - x_bar).pow(2).mean() > self.structure.cut * x.var(dim=(2, 3)).mean())
+
+    def _contexts(self, state: State, nodes: Tensor, u: Tensor):
+        x_ref = (state.frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
+        u_ref = relative(state.earlier.quality, self.config).to(self.device)
+        return self.context(x_ref, state.feature, flow_from_nodes(nodes), u, u_ref)
+
+    def _state_p(self, y16: Tensor, contexts, field: np.ndarray, quality: int, u: Tensor) -> State:
+        x_hat, feature = self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
+        frame = (x_hat.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        return State(frame, feature, Earlier(y16, False, quality), field)
+
+    def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
+        return np.repeat(integers(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
+
+    # ---- decoding
+
+    @torch.inference_mode()
+    def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
+        """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
+        header, packets = (salvage if salvaged else read_stream)(stream)
+        self._accept(header, packets, salvaged)
+        frames = []
+        for coded in until_damage(self._read(header, packets), salvaged):
+            frames.append(crop(coded.state.frame, (header.height, header.width)))
+            if progress:
+                progress(len(frames), header.frames)
+        if not frames:
+            raise CorruptStream("no frame lies before the damage: nothing can be salvaged", packet=0)
+        return Video(torch.cat(frames).contiguous(), header.fps, self.name)
+
+    @torch.inference_mode()
+    def symbols_sha256(self, stream: bytes) -> str:
+        """SHA-256 over the symbols of all frames: motion (P frames), z, y of each, as little-endian int16."""
+        header, packets = read_stream(stream)
+        self._accept(header, packets)
+        total = hashlib.sha256()
+        for coded in self._read(header, packets):
+            for symbols in coded.symbols:
+                total.update(symbols.astype("<i2").tobytes())
+        return total.hexdigest()
+
+    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
+        """Raise a BitstreamError unless this is a stream for this codec."""
+        header.require(self.name, self.profile, self.checkpoint)
+        if header.quality not in self.qualities:
+            raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
+        if len(packets) != header.frames and not salvaged:
+            raise CorruptStream(f"{header.frames} frames are announced, {len(packets)} packets are there")
+
+    def _read(self, header: StreamHeader, packets: list[Packet]) -> Iterator[Coded]:
+        """Decode packets one by one. Raises a BitstreamError."""
+        state = None
+        for index, packet in enumerate(packets):
+            coded = self._decode_packet(header, packet, index, state)
+            check_digest(packet, index, *coded.symbols)
+            state = coded.state
+            yield coded
+
+    def _decode_packet(self, header: StreamHeader, packet: Packet, index: int, state: State | None) -> Coded:
+        if not packet.payload:
+            raise CorruptStream(f"packet {index} is empty", packet=index)
+        first, quality = packet.payload[0], packet.payload[0] & QUALITY_BITS
+        intra = bool(first & INTRA_BIT)
+        if first & ~(INTRA_BIT | QUALITY_BITS) or quality not in self.qualities:
+            raise CorruptStream(f"packet {index} begins with {first:#04x}: no kind of frame", packet=index)
+        if state is None and not intra:
+            raise CorruptStream(f"packet {index} refers to a frame before the first", packet=index)
+        decoder = Decoder(packet.payload[1:])
+        height, width = (-(-side // STRIDE) * STRIDE for side in (header.height, header.width))
+        try:
+            if intra:
+                z, symbols, y16 = self.intra.pop([decoder], height, width, quality, index)
+                decoder.check_exhausted()
+                return Coded(packet.payload, (z[0], symbols[0]), self._state_i(y16, quality))
+            return self._decode_p(packet.payload, decoder, state, quality, (height, width), index)
+        except CorruptStream as error:
+            if error.packet is not None:
+                raise
+            raise CorruptStream(f"packet {index}: {error}", packet=index) from None
+
+    def _decode_p(self, payload: bytes, decoder: Decoder, state: State, quality: int, size: tuple[int, int], index: int) -> Coded:
+        c = self.config
+        field = self.motion.decode(decoder, level_of(quality, c.n_qualities), state.motion, *size)
+        z_shape = (c.z_channels, size[0] // STRIDE, size[1] // STRIDE)
+        z = pop_each([decoder], [self._z_classes(z_shape, quality)], self.tables, index).reshape(1, *z_shape)
+        if np.abs(z).max() > LIMIT:
+            raise CorruptStream("hyper-latents are out of range", packet=index)
+        nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)
+        z_hat = torch.from_numpy(z).to(self.device).float().contiguous(memory_format=self.layout)
+        features = self.entropy.features(z_hat, state.earlier, nodes, quality)
+        symbols, y16 = self.latent_coder.pop([decoder], features, c.y_channels, index)
+        decoder.check_exhausted()
+        u = relative(quality, c).to(self.device)
+        return Coded(payload, (field, z[0], symbols[0]),
+                     self._state_p(y16, self._contexts(state, nodes, u), field, quality, u))
+
+
+def _pixels(frame: Tensor) -> np.ndarray:
+    """uint8 (1, 3, H, W) to (H, W, 3)."""
+    return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy())
+
+
+def structure_with(**changes) -> Structure:
+    """A `Structure` from options of `load_codec`. Raises UsageError for values that cannot be."""
+    structure = Structure(**changes)
+    if structure.intra_period < 0 or structure.cut <= 0 or not structure.offsets:
+        raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")
+    return structure
+
+
+assert SPACING * 8 == STRIDE

@@ -1,0 +1,130 @@
+"""The probability path of P frames as encoders and decoders run it: symbols in, integers out.
+
+`IntegerEntropy` is what ships; `FloatEntropy` is its float twin, kept to measure what integers cost. Both answer to
+
+    z_classes(quality)                     scale class of each hyper-latent channel
+    features(z_hat, earlier, nodes, ...)   what hyper-latents, the frame before and motion say
+    step_1(features), step_2(features, y16)   as in `codec_lib.entropy.latent_coder`
+
+All tensors are integers carried in float32, except the features of the float twin.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.context import STEP_ANCHORS, STEP_RANGE
+from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
+from codec_lib.entropy.density import N_CLASSES
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
+from codec_lib.entropy.two_step import compand_lookup, compand_steps, integer_head
+from codec_lib.layers.blocks import interpolate_anchors
+
+
+class Earlier(NamedTuple):
+    """Latents of the frame before in sixteenths (N, C, h, w), whether the I-frame codec coded it, and its quality."""
+
+    y16: Tensor
+    from_intra: bool
+    quality: int
+
+
+def relative(quality: int, config: ConditionalConfig) -> Tensor:
+    """A quality as the (1,) relative position in [0, 1] that gains and tables are read at."""
+    return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
+
+
+class IntegerEntropy(nn.Module):
+    """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading."""
+
+    portable = True
+
+    def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
+        super().__init__()
+        source = trained or TemporalEntropyModel(config)
+        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
+            setattr(self, name, export(getattr(source, name)))
+        last = config.n_qualities - 1
+        with torch.no_grad():
+            u = torch.arange(last + 1) / last
+            steps = torch.arange(-last, last + 1) / last
+            offset, step = source.quality_offset(u), source.step_offset(steps)
+            z_class = 8 * interpolate_anchors(source.z_class, u)
+        self.register_buffer("quality_offset", _on_grid(offset))  # (Q, f)
+        self.register_buffer("step_offset", _on_grid(step))  # (2 Q - 1, f)
+        self.register_buffer("z_class_table", (z_class + 0.5).floor().clamp(0, N_CLASSES - 1))  # (Q, C_z)
+        self.register_buffer("compand_table", compand_steps())  # shipped, not recomputed at load
+
+    def z_classes(self, quality: int) -> Tensor:
+        return self.z_class_table[quality]
+
+    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int) -> Tensor:
+        """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w)."""
+        seen = compand_lookup(self.compand_table, shift_cells(earlier.y16, nodes))
+        seen = torch.cat([seen, unevenness(nodes)], dim=1)
+        before = (self.temporal_i if earlier.from_intra else self.temporal)(seen)
+        step = quality - earlier.quality + (len(self.step_offset) - 1) // 2
+        offset = self.quality_offset[quality] + self.step_offset[step]
+        return (self.h_s(z_hat) + before + offset[:, None, None]).clamp(-LIMIT, LIMIT)
+
+    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return integer_head(self.prior_1(features))
+
+    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
+        return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
+
+    @torch.no_grad()
+    def trainable(self, config: ConditionalConfig) -> TemporalEntropyModel:
+        """A model to go on training with: the shipped integers as real weights, tables read at their anchors."""
+        model, last = TemporalEntropyModel(config), config.n_qualities - 1
+        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
+            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
+                if isinstance(layer, QConv2d):
+                    layer.take(shipped)
+        anchors = torch.linspace(0, last, config.anchors).round().long()
+        steps = (last + last * STEP_RANGE * torch.linspace(-1, 1, STEP_ANCHORS)).round().long()
+        model.quality.copy_(self.quality_offset[anchors] / 2**FRAC)
+        model.quality_step.copy_(self.step_offset[steps] / 2**FRAC)
+        model.z_class.copy_(self.z_class_table[anchors] / 8)
+        return model
+
+    def packed(self) -> dict[str, Tensor]:
+        """Tensors for the checkpoint, in small integer types."""
+        return pack(self.state_dict())
+
+    def check(self) -> None:
+        """Prove on this device that sums are exact. Raises InexactLayer."""
+        self_check(self)
+
+
+def _on_grid(offset: Tensor) -> Tensor:
+    """Real values to integers of the hidden grid."""
+    return ((offset.clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC) * 2**FRAC) + 0.5).floor()
+
+
+class FloatEntropy(IntegerEntropy):
+    """The float twin: the same weights, nothing rounded between layers, outputs rounded at the very end.
+
+    Its streams decode only where every rounding comes out the same, so they are marked as not portable.
+    """
+
+    portable = False
+
+    def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
+        super().__init__(config, trained)
+        set_exact(self, False)
+
+    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        mean, scale_class = super().step_1(features)
+        return mean.round(), scale_class
+
+    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
+        mean, scale_class = super().step_2(features, y16)
+        return mean.round(), scale_class
+
+    def check(self) -> None:
+        """Nothing can be promised for floats."""

@@ -1,0 +1,88 @@
+"""Coding a latent in the two steps of the dual prior, as training estimates it.
+
+Two networks, `prior_1` and `prior_2`, say what is likely: the first from the features alone (hyper-latents, earlier
+frames), the second also from the latents of step 1, which it sees companded. A head gives 2 C channels on the grid of hidden activations: C means, in latent steps, and C positions among the scale
+classes, divided by 8 so that a step of one in either is about as large in bits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits, sigma_of
+from codec_lib.entropy.integer import FRAC, LIMIT, round_through, to_grid
+from codec_lib.entropy.priors import dual_masks
+
+HEAD_LIMIT = 4095
+"""Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
+COMPAND = 8.0
+"""Decoded latents enter prior_2 as 2 asinh(y / 8) on the 1/16 grid: steps of 1/4 up to about 8, logarithmic beyond."""
+COMPAND_RANGE = 512 * 2**MEAN_FRAC
+"""Decoded latents beyond +-512 are taken as 512 when networks look at them."""
+
+
+def compand(y_hat: Tensor) -> Tensor:
+    """Squeeze decoded latents into the range of a hidden activation: 2 asinh(y / 8). The caller clamps."""
+    return COMPAND / 4 * torch.asinh(y_hat / COMPAND)
+
+
+def split_head(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and class positions from a head's output (N, 2 C, H, W), in real values."""
+    mean, position = head.chunk(2, dim=1)
+    return mean, 8 * position
+
+
+def float_head(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Means in sixteenths and classes from a head's output in real values: the float twin's last rounding."""
+    mean, position = split_head(head)
+    return (mean * 2**MEAN_FRAC).round(), position.round().clamp(0, N_CLASSES - 1)
+
+
+def integer_head(n: Tensor) -> tuple[Tensor, Tensor]:
+    """The same from an integer layer's output on the 1/16 grid: class = round(8 n / 16)."""
+    mean, position = n.chunk(2, dim=1)
+    return mean, ((position + 1) / 2).floor().clamp(0, N_CLASSES - 1)
+
+
+def compand_steps() -> Tensor:
+    """`compand` as a table on the grid of hidden activations, for latents in sixteenths from -COMPAND_RANGE up."""
+    grid = torch.arange(-COMPAND_RANGE, COMPAND_RANGE + 1, dtype=torch.float64) / 2**MEAN_FRAC
+    return ((compand(grid) * 2**FRAC).clamp(-LIMIT, LIMIT) + 0.5).floor().float()
+
+
+def compand_lookup(table: Tensor, y16: Tensor) -> Tensor:
+    """Companded integers of latents in sixteenths, same shape."""
+    return table[y16.clamp(-COMPAND_RANGE, COMPAND_RANGE).long() + COMPAND_RANGE]
+
+
+def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: nn.Module, quantise: bool
+                      ) -> tuple[Tensor, Tensor]:
+    """Quantise y (N, C, H, W) and estimate its bits. Returns y_hat, same shape, and bits (N,).
+
+    features: on the grid of hidden activations, (N, F, H, W). prior_1: F to 2 C channels. prior_2: F + C to 2 C channels.
+    quantise: whether what the networks see is rounded to its grid, and what the rate is measured on (`symbol_bits`).
+    """
+    first, _ = dual_masks(*y.shape[1:], device=y.device)
+    mean_1, position_1 = split_head(prior_1(features))
+    y_hat_1 = torch.where(first, round_through(y - mean_1) + mean_1, 0.0)
+    seen = to_grid(compand(y_hat_1), FRAC, LIMIT, quantise)
+    mean_2, position_2 = split_head(prior_2(torch.cat([features, seen], dim=1)))
+    mean = torch.where(first, mean_1, mean_2)
+    position = torch.where(first, position_1, position_2)
+    y_hat = torch.where(first, y_hat_1, round_through(y - mean_2) + mean_2)
+    return y_hat, symbol_bits(y - mean, sigma_of(position), quantise).sum(dim=(1, 2, 3))
+
+
+def symbol_bits(residual: Tensor, sigma: Tensor, rounded: bool) -> Tensor:
+    """Bits of each residual, same shape, by additive noise or, with ``rounded``, of the rounded one.
+
+    The rate under additive uniform noise is the mixed estimate of Minnen and Singh 2020. It makes a latent that always
+    rounds to zero cost 0.16 bits, which at low rates is more than all the real bits together. Rounding has no gradient,
+    so with ``rounded`` the residuals still get that of the noise; scales get that of the real bits.
+    """
+    noisy = residual + torch.rand_like(residual) - 0.5
+    if not rounded:
+        return gaussian_bits(noisy, sigma)
+    soft = gaussian_bits(noisy, sigma.detach())
+    return gaussian_bits(residual.detach().round(), sigma) + soft - soft.detach()

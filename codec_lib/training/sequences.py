@@ -1,0 +1,103 @@
+"""Training clips with their motion: frames kept in memory as uint8, fields searched once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
+from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, luma, search_levels
+from codec_lib.errors import MissingData
+from codec_lib.training.data import VIDEO_SUFFIXES, training_files
+from codec_lib.video import read_video
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """frames: uint8 (T, 3, H, W), sides multiples of 64. motion: int16 (T - 1, levels, 2, H/8 + 1, W/8 + 1); entry t
+    leads from frame t + 1 back to frame t, one field for each search weight."""
+
+    name: str
+    frames: Tensor
+    motion: Tensor
+
+
+class Sequences:
+    """Random space-time crops of clips, with the motion between their frames.
+
+    folders: searched for video files; folders named "dev" are left out. cache: where fields are kept. crop: side in
+    pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
+    search: compute fields that are not in the cache; without it, clips without fields are left out.
+    Raises MissingData if there is no clip.
+    """
+
+    def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
+                 progress: Callable[[int, int], None] | None = None):
+        self.crop, self.random, self.clips = crop, random.Random(seed), []
+        paths = training_files(folders, VIDEO_SUFFIXES)
+        for i, path in enumerate(paths):
+            kept = cache / f"motion-{_key(path)}.npz"
+            if search or kept.is_file():
+                self.clips += _load(path, kept, crop)
+            if progress:
+                progress(i + 1, len(paths))
+        if not self.clips:
+            raise MissingData(f"no video clips of at least {crop}x{crop} in {', '.join(str(f) for f in folders)}: "
+                              "give folders of clips with --data")
+        self.weights = [len(c.frames) for c in self.clips]
+
+    def described(self) -> str:
+        """One sentence for the model card."""
+        return (f"{len(self.clips)} video clips, {sum(self.weights)} frames. No clip of a folder named \"dev\" was used.")
+
+    def batch(self, n: int, length: int) -> tuple[Tensor, Tensor]:
+        """n crops of ``length`` frames: float32 (length, n, 3, crop, crop) in [0, 1], and their motion, int16
+        (length - 1, levels, n, 2, crop/8 + 1, crop/8 + 1). Mirrored at random; never played backwards, since fields have a direction.
+        """
+        frames, motion = [], []
+        long_enough = [i for i, c in enumerate(self.clips) if len(c.frames) >= length]
+        for i in self.random.choices(long_enough, [self.weights[i] for i in long_enough], k=n):
+            clip = self.clips[i]
+            start = self.random.randrange(len(clip.frames) - length + 1)
+            top, left = (SPACING * 2 * self.random.randrange((side - self.crop) // (2 * SPACING) + 1)
+                         for side in clip.frames.shape[-2:])
+            f = clip.frames[start : start + length, :, top : top + self.crop, left : left + self.crop]
+            rows, columns = (slice(at // SPACING, (at + self.crop) // SPACING + 1) for at in (top, left))
+            m = clip.motion[start : start + length - 1, :, :, rows, columns]
+            if self.random.random() < 0.5:
+                f, m = f.flip(-1), m.flip(-1) * torch.tensor([-1, 1], dtype=m.dtype)[:, None, None]
+            frames.append(f)
+            motion.append(m)
+        return torch.stack(frames, 1).float().div_(255), torch.stack(motion, 2)
+
+
+def _key(path: Path) -> str:
+    return hashlib.sha256(repr((path.name, path.stat().st_size, LEVEL_WEIGHTS)).encode()).hexdigest()[:16]
+
+
+def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
+    frames = read_video(path).frames
+    height, width = (side - side % COARSEST for side in frames.shape[-2:])
+    if min(height, width) < crop or len(frames) < 2:
+        return []
+    frames = frames[:, :, :height, :width].contiguous()
+    if kept.is_file():
+        motion = np.load(kept)["motion"]
+    else:
+        lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]
+        motion = [search_levels(lumas[1], lumas[0])]
+        for a, b in zip(lumas[1:], lumas[2:], strict=False):
+            motion.append(search_levels(b, a, motion[-1]))
+        motion = np.stack(motion)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_suffix(".tmp.npz")
+        np.savez_compressed(aside, motion=motion)
+        aside.replace(kept)
+    return [Sequence(path.stem, frames, torch.from_numpy(motion))]
