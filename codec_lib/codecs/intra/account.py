@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.intra.entropy_path import UNIT
 from codec_lib.codecs.intra.model import BLOCK
 from codec_lib.entropy.account import Account
 from codec_lib.entropy.account import account as account_of_parts
@@ -36,23 +35,14 @@ class Symbols(NamedTuple):
 def symbols_of(codec: IntraCodec, stream: bytes) -> Symbols:
     """Decode the symbols of a stream, with their classes. Raises a BitstreamError as `IntraCodec.decode` does."""
     header, packets = read_stream(stream)
-    batches = [_with_classes(codec, *symbols, header.quality) for symbols, _ in codec._symbols(header, packets)]
+    codec._accept(header, packets)
+    batches = []
+    for (z, y), _ in codec._symbols(header, packets):
+        z_hat = torch.from_numpy(z).to(codec.device).float().contiguous(memory_format=codec.layout)
+        classes, means = codec.latent_coder.replay(codec.entropy.features(z_hat, header.quality), y)
+        z_classes = np.broadcast_to(codec.z_classes(z.shape[1:], header.quality).reshape(z.shape[1:]), z.shape)
+        batches.append(Symbols(z, z_classes.astype(np.int32), y, classes, means))
     return Symbols(*map(np.concatenate, zip(*batches, strict=True)))
-
-
-def _with_classes(codec: IntraCodec, z: np.ndarray, y: np.ndarray, quality: int) -> Symbols:
-    """Both steps of the prior at once, since all symbols are known by now."""
-    def tensor(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(codec.device).float().contiguous(memory_format=codec.layout)
-
-    first, _ = dual_masks(*y.shape[1:], device=codec.device)
-    features = codec.entropy.features(tensor(z), quality)
-    mean_1, class_1 = codec.entropy.step_1(features)
-    seen = torch.where(first, tensor(y) * UNIT + mean_1, 0.0)
-    mean_2, class_2 = codec.entropy.step_2(features, seen)
-    means, classes = torch.where(first, mean_1, mean_2), torch.where(first, class_1, class_2)
-    z_classes = np.broadcast_to(codec._z_classes(z.shape[1:], quality).reshape(z.shape[1:]), z.shape)
-    return Symbols(z, z_classes.astype(np.int32), y, *(t.cpu().numpy().astype(np.int32) for t in (classes, means)))
 
 
 def bits_of(codec: IntraCodec, symbols: Symbols) -> tuple[np.ndarray, np.ndarray]:
