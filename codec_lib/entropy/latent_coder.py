@@ -86,15 +86,6 @@ class LatentCoder:
         symbols[:, second] = pop_each(decoders, [c[second] for c in classes], self.tables, first_packet)
         return symbols, torch.where(mask_1, seen, self._float(symbols) * UNIT + mean_2)
 
-    def replay(self, features: Tensor, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What symbols (N, C, H, W) that are all known by now were coded with: classes and means in sixteenths, int32."""
-        first = dual_masks(*symbols.shape[1:], device=self.device)[0]
-        mean_1, class_1 = self.path.step_1(features)
-        seen = torch.where(first, self._float(symbols) * UNIT + mean_1, 0.0)
-        mean_2, class_2 = self.path.step_2(features, seen)
-        chosen = torch.where(first, class_1, class_2), torch.where(first, mean_1, mean_2)
-        return tuple(integers(part, np.int32) for part in chosen)
-
     def _float(self, symbols: np.ndarray) -> Tensor:
         return torch.from_numpy(symbols).to(self.device).float()
 

@@ -12,6 +12,7 @@ from codec_lib.codecs.intra.model import BLOCK
 from codec_lib.entropy.account import Account
 from codec_lib.entropy.account import account as account_of_parts
 from codec_lib.entropy.container import StreamHeader, read_stream
+from codec_lib.entropy.latent_coder import UNIT, integers
 from codec_lib.entropy.priors import dual_masks
 
 HYPER, STEPS = "hyper-latents", ("latents, step 1", "latents, step 2")
@@ -39,10 +40,20 @@ def symbols_of(codec: IntraCodec, stream: bytes) -> Symbols:
     batches = []
     for (z, y), _ in codec._symbols(header, packets):
         z_hat = torch.from_numpy(z).to(codec.device).float().contiguous(memory_format=codec.layout)
-        classes, means = codec.latent_coder.replay(codec.entropy.features(z_hat, header.quality), y)
+        classes, means = replay(codec, codec.entropy.features(z_hat, header.quality), y)
         z_classes = np.broadcast_to(codec.z_classes(z.shape[1:], header.quality).reshape(z.shape[1:]), z.shape)
         batches.append(Symbols(z, z_classes.astype(np.int32), y, classes, means))
     return Symbols(*map(np.concatenate, zip(*batches, strict=True)))
+
+
+def replay(codec: IntraCodec, features: torch.Tensor, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What symbols (N, C, H, W) that are all known by now were coded with: classes and means in sixteenths, int32."""
+    first = dual_masks(*symbols.shape[1:], device=codec.device)[0]
+    mean_1, class_1 = codec.entropy.step_1(features)
+    seen = torch.where(first, torch.from_numpy(symbols).to(codec.device).float() * UNIT + mean_1, 0.0)
+    mean_2, class_2 = codec.entropy.step_2(features, seen)
+    chosen = torch.where(first, class_1, class_2), torch.where(first, mean_1, mean_2)
+    return tuple(integers(part, np.int32) for part in chosen)
 
 
 def bits_of(codec: IntraCodec, symbols: Symbols) -> tuple[np.ndarray, np.ndarray]:
