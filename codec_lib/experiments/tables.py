@@ -26,6 +26,7 @@ TABLES: dict[str, str] = {
     "bd-anchors": "codec_lib.experiments.bd_anchors",
     "same-psnr": "codec_lib.experiments.same_psnr",
     "intra-rd": "codec_lib.experiments.intra_rd",
+    "intra-rates": "codec_lib.experiments.intra_rates",
     "entropy": "codec_lib.experiments.entropy_speed",
     "portability": "codec_lib.experiments.portability",
     "complexity": "codec_lib.experiments.complexity",
