@@ -21,7 +21,7 @@ from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells
 from codec_lib.entropy.density import N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
 from codec_lib.entropy.latent_coder import UNIT
-from codec_lib.entropy.two_step import compand, compand_lookup, compand_steps, float_head, integer_head
+from codec_lib.entropy.two_step import TwoSteps, compand, compand_lookup, compand_steps, float_head, integer_head
 from codec_lib.layers.blocks import interpolate_anchors
 
 
@@ -38,7 +38,7 @@ def relative(quality: int, config: ConditionalConfig) -> Tensor:
     return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
 
 
-class IntegerEntropy(nn.Module):
+class IntegerEntropy(TwoSteps, nn.Module):
     """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading."""
 
     portable = True
@@ -91,7 +91,7 @@ def _on_grid(offset: Tensor) -> Tensor:
     return ((offset.clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC) * 2**FRAC) + 0.5).floor()
 
 
-class FloatEntropy(nn.Module):
+class FloatEntropy(TwoSteps, nn.Module):
     """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
 
     Its streams decode only where every rounding comes out the same, so they are marked as not portable.

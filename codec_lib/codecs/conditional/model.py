@@ -24,7 +24,8 @@ from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.prior import TemporalEntropyModel
 from codec_lib.entropy.density import sigma_of
 from codec_lib.entropy.integer import LIMIT, round_through
-from codec_lib.entropy.two_step import code_in_two_steps, symbol_bits
+from codec_lib.entropy.steps import symbol_bits
+from codec_lib.entropy.two_step import code_in_two_steps
 
 
 class Reference(NamedTuple):

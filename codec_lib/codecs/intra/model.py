@@ -28,7 +28,8 @@ from torch.nn import functional as F
 
 from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
-from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, symbol_bits
+from codec_lib.entropy.steps import symbol_bits
+from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps
 from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import QualityScale, SubpixelUp, interpolate_anchors, run, scaled_blocks, zeroed
 from codec_lib.layers.dct import block_basis
@@ -191,7 +192,7 @@ class IntraModel(nn.Module):
         """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; u: relative qualities (N,) in [0, 1].
 
         Rounding is straight-through for what the decoder sees. ``quantise`` decides what the rate is measured on, see
-        `codec_lib.entropy.two_step.symbol_bits`.
+        `codec_lib.entropy.steps.symbol_bits`.
         """
         y = self.g_a(x, u)
         z = self.h_a(y).float()
