@@ -7,10 +7,12 @@ classes, divided by 8 so that a step of one in either is about as large in bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
+from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits
 from codec_lib.entropy.integer import FRAC, LIMIT, to_grid
 from codec_lib.entropy.priors import dual_masks
 from codec_lib.entropy.steps import code_in_steps
@@ -58,12 +60,12 @@ def compand_lookup(table: Tensor, y16: Tensor) -> Tensor:
 
 
 def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: nn.Module, quantise: bool,
-                      on_grid: bool | None = None) -> tuple[Tensor, Tensor]:
+                      on_grid: bool | None = None, bits: Callable = gaussian_bits) -> tuple[Tensor, Tensor]:
     """Quantise y (N, C, H, W) and estimate its bits. Returns y_hat, same shape, and bits (N,).
 
     features: on the grid of hidden activations, (N, F, H, W). prior_1: F to 2 C channels. prior_2: F + C to 2 C channels.
     quantise: what the rate is measured on (`symbol_bits`). on_grid: whether what the networks see is rounded to its grid;
-    the same unless given.
+    the same unless given. bits: the density.
     """
     on_grid = quantise if on_grid is None else on_grid
 
@@ -73,7 +75,7 @@ def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: 
         seen = to_grid(compand(y_hat), FRAC, LIMIT, on_grid)
         return split_head(prior_2(torch.cat([features, seen], dim=1)))
 
-    return code_in_steps(y, dual_masks(*y.shape[1:], device=y.device), head, quantise)
+    return code_in_steps(y, dual_masks(*y.shape[1:], device=y.device), head, quantise, bits)
 
 
 class TwoSteps:

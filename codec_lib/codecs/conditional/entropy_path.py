@@ -1,36 +1,30 @@
 """The probability path of P frames as encoders and decoders run it: symbols in, integers out.
 
-`IntegerEntropy` is what ships; `FloatEntropy` is its float twin, kept to measure what integers cost. Both answer to
+`IntegerEntropy` is what ships; `FloatEntropy` is its float twin, kept to measure what integers cost, and the only form of a
+prior that looks at the temporal context. Both answer to
 
     z_classes(quality)                     scale class of each hyper-latent channel
     features(z_hat, earlier, nodes, ...)   what hyper-latents, the frame before and motion say
-    step_1(features), step_2(features, y16)   as in `codec_lib.entropy.latent_coder`
+    step_1(features), step_2(features, y16)   what two-step coding asks for
 
-All tensors are integers carried in float32 except the features of the float twin.
+as does, for the quadtree prior, `fused_path`. All tensors are integers carried in float32 except the features of the float twin.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.fused_path import FusedEntropy, plain
 from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
+from codec_lib.codecs.conditional.state import Earlier as Earlier
 from codec_lib.entropy.density import N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
 from codec_lib.entropy.latent_coder import UNIT
 from codec_lib.entropy.two_step import TwoSteps, compand, compand_lookup, compand_steps, float_head, integer_head
+from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import interpolate_anchors
-
-
-class Earlier(NamedTuple):
-    """Latents of the frame before in sixteenths (N, C, h, w), whether the I-frame codec coded it, and its quality."""
-
-    y16: Tensor
-    from_intra: bool
-    quality: int
 
 
 def relative(quality: int, config: ConditionalConfig) -> Tensor:
@@ -38,13 +32,27 @@ def relative(quality: int, config: ConditionalConfig) -> Tensor:
     return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
 
 
-class IntegerEntropy(TwoSteps, nn.Module):
-    """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading."""
+class TwoStepPath(TwoSteps):
+    """What both forms of the two-step prior have in common: hyper-latents have scale classes, and latents come in steps of 1."""
+
+    z_tables = None
+
+    def quant_step(self, features: Tensor) -> float:
+        return 1.0
+
+
+class IntegerEntropy(TwoStepPath, nn.Module):
+    """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading.
+
+    Raises UsageError for a configuration whose prior looks at floats.
+    """
 
     portable = True
 
     def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
         super().__init__()
+        if not config.portable:
+            raise UsageError("this prior looks at the temporal context, in floats: it has no integer form, use entropy 'float'")
         source = trained or TemporalEntropyModel(config)
         for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
             setattr(self, name, export(getattr(source, name)))
@@ -62,8 +70,9 @@ class IntegerEntropy(TwoSteps, nn.Module):
     def z_classes(self, quality: int) -> Tensor:
         return self.z_class_table[quality]
 
-    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int) -> Tensor:
-        """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w)."""
+    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int, context: Tensor | None = None) -> Tensor:
+        """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w). No context
+        is looked at."""
         seen = compand_lookup(self.compand_table, shift_cells(earlier.y16, nodes))
         seen = torch.cat([seen, unevenness(nodes)], dim=1)
         before = (self.temporal_i if earlier.from_intra else self.temporal)(seen)
@@ -91,7 +100,7 @@ def _on_grid(offset: Tensor) -> Tensor:
     return ((offset.clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC) * 2**FRAC) + 0.5).floor()
 
 
-class FloatEntropy(TwoSteps, nn.Module):
+class FloatEntropy(TwoStepPath, nn.Module):
     """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
 
     Its streams decode only where every rounding comes out the same, so they are marked as not portable.
@@ -108,16 +117,26 @@ class FloatEntropy(TwoSteps, nn.Module):
         position = self.model.z_position(relative(quality, self.config).to(self.model.quality.device))
         return position.flatten().round().clamp(0, N_CLASSES - 1)
 
-    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int) -> Tensor:
+    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int, context: Tensor | None = None) -> Tensor:
         u, u_ref = (relative(q, self.config).to(z_hat.device) for q in (quality, earlier.quality))
-        return self.model.features(z_hat, earlier.y16 / UNIT, earlier.from_intra, nodes, u, u_ref, quantise=False)
+        return self.model.features(plain(z_hat), plain(earlier.y16 / UNIT), earlier.from_intra, nodes, u, u_ref, False, context)
 
     def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
         return float_head(self.model.prior_1(features))
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        seen = compand(y16 / UNIT).clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC)
+        seen = compand(plain(y16) / UNIT).clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC)
         return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
 
     def check(self) -> None:
         """Nothing can be promised for floats."""
+
+
+def float_path(config: ConditionalConfig, model: nn.Module) -> FloatEntropy | FusedEntropy:
+    """The path that runs an entropy model in floats."""
+    return FusedEntropy(model) if config.spatial_prior == "quadtree" else FloatEntropy(config, model)
+
+
+def natural_path(config: ConditionalConfig, model: nn.Module) -> IntegerEntropy | FloatEntropy | FusedEntropy:
+    """The path that an entropy model was trained for: integers where it can have them."""
+    return IntegerEntropy(config, model) if config.portable else float_path(config, model)

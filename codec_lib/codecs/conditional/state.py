@@ -1,0 +1,44 @@
+"""What coding one frame leaves to the next, and what an encoder or decoder has of a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+
+class Earlier(NamedTuple):
+    """Latents of the frame before in sixteenths (N, C, h, w), whether the I-frame codec coded it, and its quality."""
+
+    y16: Tensor
+    from_intra: bool
+    quality: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
+    earlier: its latents. motion: its field int16 (2, R, C), or what learned motion leaves; None after an I frame. t: its
+    number in the stream."""
+
+    frame: Tensor
+    feature: Tensor | None
+    earlier: Earlier
+    motion: Any
+    t: int = 0
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A frame as an encoder or decoder has it.
+
+    payload: bytes. symbols: (motion if any, z, y). state: what it leaves. classes: from an encoder of P frames the scale class of
+    each symbol of all symbols but the first; None for those that have tables of their own.
+    """
+
+    payload: bytes
+    symbols: tuple[np.ndarray, ...]
+    state: State
+    classes: tuple[np.ndarray | None, ...] = ()
