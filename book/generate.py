@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from codec_lib.experiments import papers
@@ -108,15 +109,17 @@ def paper_numbers() -> str:
 def _table(table: papers.PaperTable) -> str:
     units = {c.unit for c in table.cells.values()}
     shared = units.pop() if len(units) == 1 else None
+    in_head = {column: _one_unit(table.cells[row, column] for row in table.rows) for column in table.columns} if shared is None else {}
     facts = [f"{table.location}; {table.source}", f"mark {table.mark}"]
     facts += [f"unit {shared}"] if shared else []
     facts += [f"anchor: {table.anchor}"] if table.anchor else []
-    lines = ["| | " + " | ".join(_cell(t) for t in table.columns.values()) + " |", "|:---|" + "---:|" * len(table.columns)]
+    heads = [f"{_cell(t)} [{in_head[key]}]" if in_head.get(key) else _cell(t) for key, t in table.columns.items()]
+    lines = ["| | " + " | ".join(heads) + " |", "|:---|" + "---:|" * len(table.columns)]
     for row, title in table.rows.items():
         cells = []
         for column in table.columns:
             c = table.cells[row, column]
-            unit = f" {c.unit}" if shared is None and c.unit and c.value is not None else ""
+            unit = f" {c.unit}" if shared is None and c.unit and c.value is not None and not in_head.get(column) else ""
             mark = f" <sup>{c.mark}</sup>" if c.mark != table.mark else ""
             cells.append(f'<span data-paper="{c.key}">{_cell(c.text)}</span>{unit}{mark}')
         lines.append(f"| {_cell(title)} | " + " | ".join(cells) + " |")
@@ -124,6 +127,12 @@ def _table(table: papers.PaperTable) -> str:
     caption = _cell("; ".join(facts))
     return ":::{table}\n:class: paper-table\n\n" + "\n".join(lines) + f"\n:::\n\n<small>{caption}. Key: `{table.key}`.</small>" + (
         f"\n\n{notes}" if notes else "")
+
+
+def _one_unit(cells: Iterable[papers.PaperCell]) -> str:
+    """The unit of a column, for its head: the one that all its numbers have, if there are two of them or more."""
+    units = [c.unit for c in cells if c.value is not None]
+    return units[0] if len(units) > 1 and len(set(units)) == 1 else ""
 
 
 def records() -> str:
@@ -141,7 +150,7 @@ def records() -> str:
         origin = results.provenance
         count = sum(1 for _ in results.flat())
         lines.append(f"| `data/results/{path.name}` | {count} | `{str(origin.get('commit', '–'))[:8]}` "
-                     f"| {origin.get('date', '–')} | {_cell(str(origin.get('hardware', '–')))} |")
+                     f"| <span style=\"white-space:nowrap\">{origin.get('date', '–')}</span> | {_cell(str(origin.get('hardware', '–')))} |")
     text.append(":::{table}\n:class: paper-table\n\n" + "\n".join(lines) + "\n:::")
     return "\n\n".join(text) + "\n"
 

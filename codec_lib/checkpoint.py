@@ -1,20 +1,32 @@
-"""Checkpoints: tensors and their configuration in one safetensors file, named by a digest that streams carry."""
+"""Checkpoints: tensors and their configuration in one safetensors file, named by a digest that streams carry.
+
+Pretrained networks that others published are read where they lie, in folders of diffusers' format.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from codec_lib.errors import MissingWeights, UsageError
 from codec_lib.paths import CHECKPOINTS
 
 MAX_BYTES = 16 * 2**20
+DIFFUSERS_WEIGHTS = tuple(
+    f"diffusion_pytorch_model.{end}" for end in ("safetensors", "safetensors.index.json", "bin", "bin.index.json")
+)
+"""Files in which diffusers' ``from_pretrained`` looks for weights."""
+
+Config = TypeVar("Config")
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def checkpoint_path(codec: str, profile: str) -> Path:
@@ -56,6 +68,40 @@ def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict, str
     except SafetensorError as error:
         raise UsageError(f"'{path.name}' is not a safetensors checkpoint ({error}): fetch or train it again") from None
     return tensors, json.loads(metadata["config"]), file_sha256(path)
+
+
+def config_from(cls: type[Config], values: dict) -> Config:
+    """The configuration ``cls``, a dataclass, from a checkpoint's values; JSON made lists of its tuples.
+
+    Raises UsageError for values that the configuration does not have: the checkpoint is another version's.
+    """
+    if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
+        raise UsageError(f"the checkpoint has settings unknown to {cls.__name__} ({', '.join(unknown)}): upgrade the library")
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def load_model(path: Path, kind: str, model: type[Model], config: type) -> Model:
+    """The network of a checkpoint that holds nothing else, weights widened to float32, in evaluation mode.
+
+    Raises what `load_checkpoint` and `config_from` raise.
+    """
+    tensors, values, _ = load_checkpoint(path, kind)
+    network = model(config_from(config, values))
+    network.load_state_dict({n: t.float() for n, t in tensors.items()})
+    return network.eval()
+
+
+def diffusers_part(folder: Path, part: str, what: str) -> Path:
+    """Where a network lies in a folder of diffusers' format: the sub-folder ``part``, or the folder itself if it has none.
+
+    what: the network in words. Raises MissingWeights where its configuration or its weights are not.
+    """
+    inner = folder / part if (folder / part).is_dir() else folder
+    if not (inner / "config.json").is_file():
+        raise MissingWeights(f"'{folder}' holds no {what}: name a folder with {part}/config.json and its weights")
+    if not any((inner / name).is_file() for name in DIFFUSERS_WEIGHTS):
+        raise MissingWeights(f"'{inner}' describes a {what} but lacks its weights: put {DIFFUSERS_WEIGHTS[0]} there")
+    return inner
 
 
 def file_sha256(path: Path) -> str:

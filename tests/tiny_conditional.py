@@ -36,7 +36,7 @@ def tiny_model(seed=0, **changes):
 def tiny_motion():
     """Motion statistics of a few random smooth fields."""
     rng = np.random.default_rng(0)
-    fields = np.rint(rng.normal(0, 3, (4, 3, 2, 9, 9))).astype(np.int16)
+    fields = np.rint(rng.normal(0, 3, (4, 4, 2, 9, 9))).astype(np.int16)
     return fit_motion([fields])
 
 

@@ -35,6 +35,17 @@ def prepare(app: Sphinx, config: Config) -> None:
     config.nb_ipywidgets_js = {"requirejs/require.js": {}, EMBED: {"data-jupyter-widgets-cdn-only": "true"}}
 
 
+def without_thebe(app: Sphinx, config: Config) -> None:
+    """Silence sphinx-thebe, which jupyter-book always loads and this book does not use.
+
+    It would put a script twice into every page, which a browser reports as an error, and the address of a CDN.
+    """
+    for name in ("env-before-read-docs", "doctree-resolved"):
+        for listener in [entry for entry in app.events.listeners[name] if entry.handler.__module__ == "sphinx_thebe"]:
+            app.disconnect(listener.id)
+
+
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", prepare, priority=100)
+    app.connect("config-inited", without_thebe, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

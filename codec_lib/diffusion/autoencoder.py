@@ -17,8 +17,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
-from codec_lib.errors import MissingWeights, UsageError
+from codec_lib.checkpoint import diffusers_part, load_model, save_checkpoint
+from codec_lib.errors import UsageError
 
 KIND = "vae"
 STRIDE = 8
@@ -95,19 +95,11 @@ def load_autoencoder(path: Path) -> Autoencoder:
     Raises MissingWeights or UsageError where there is no autoencoder.
     """
     path = Path(path)
-    if path.is_dir():
-        return _from_diffusers(path)
-    tensors, values, _ = load_checkpoint(path, KIND)
-    model = Autoencoder(AutoencoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
-    model.load_state_dict({n: t.float() for n, t in tensors.items()})
-    return model.eval()
+    return _from_diffusers(path) if path.is_dir() else load_model(path, KIND, Autoencoder, AutoencoderConfig)
 
 
 def _from_diffusers(folder: Path) -> Autoencoder:
-    inner = folder / "vae" if (folder / "vae").is_dir() else folder
-    if not (inner / "config.json").is_file():
-        raise MissingWeights(f"'{folder.name}' holds no autoencoder: name a folder with vae/config.json and its weights")
-    network = AutoencoderKL.from_pretrained(inner, local_files_only=True)
+    network = AutoencoderKL.from_pretrained(diffusers_part(folder, "vae", "autoencoder"), local_files_only=True)
     c = network.config
     model = Autoencoder(AutoencoderConfig(
         unfold=1, latent_channels=c.latent_channels, widths=tuple(c.block_out_channels), layers_per_block=c.layers_per_block,

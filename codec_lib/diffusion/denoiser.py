@@ -15,11 +15,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import diffusers_part, load_model, save_checkpoint
 from codec_lib.diffusion.process import to_data
 from codec_lib.diffusion.samplers import Predict
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
-from codec_lib.errors import MissingWeights, UsageError
+from codec_lib.errors import UsageError
 
 KIND = "unet"
 
@@ -64,7 +64,7 @@ PROFILES = {
 
 
 class Denoiser(nn.Module):
-    """eps_theta(z, timestep, context)."""
+    """eps_theta(y_n, timestep, context)."""
 
     def __init__(self, config: DenoiserConfig | None = None):
         super().__init__()
@@ -72,13 +72,13 @@ class Denoiser(nn.Module):
         self.network = UNet2DConditionModel(**c.network)
         self.empty = nn.Parameter(torch.zeros(c.context_tokens, c.context_width))
 
-    def forward(self, z: Tensor, timestep: Tensor | int, context: Tensor | None = None) -> Tensor:
-        """Network output for states z (N, C, h, w), h and w divisible by the network's own stride.
+    def forward(self, y_n: Tensor, timestep: Tensor | int, context: Tensor | None = None) -> Tensor:
+        """Network output for states y_n (N, C, h, w), h and w divisible by the network's own stride.
 
         timestep: what the schedule's ``timesteps`` says, () or (N,). context: tokens (N, T, D).
         """
-        context = self.empty.expand(len(z), -1, -1) if context is None else context
-        return self.network(z, timestep, context).sample
+        context = self.empty.expand(len(y_n), -1, -1) if context is None else context
+        return self.network(y_n, timestep, context).sample
 
     @property
     def stride(self) -> int:
@@ -86,12 +86,12 @@ class Denoiser(nn.Module):
         return 2 ** (len(self.config.widths) - 1)
 
     def predictor(self, schedule: Schedule | None = None, context: Tensor | None = None) -> Predict:
-        """This network as a sampler wants it: predict(z, n) gives the clean latent seen in the state of step n."""
+        """This network as a sampler wants it: predict(y_n, n) gives the clean latent seen in the state of step n."""
         schedule = schedule or scaled_linear()
 
-        def predict(z: Tensor, n: int) -> Tensor:
-            output = self(z, schedule.timesteps[n].to(z.device), context)
-            return to_data(schedule, z, output, n, self.config.prediction)
+        def predict(y_n: Tensor, n: int) -> Tensor:
+            output = self(y_n, schedule.timesteps[n].to(y_n.device), context)
+            return to_data(schedule, y_n, output, n, self.config.prediction)
 
         return predict
 
@@ -107,19 +107,11 @@ def load_denoiser(path: Path) -> Denoiser:
     Raises MissingWeights or UsageError where there is no denoiser.
     """
     path = Path(path)
-    if path.is_dir():
-        return _from_diffusers(path)
-    tensors, values, _ = load_checkpoint(path, KIND)
-    model = Denoiser(DenoiserConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
-    model.load_state_dict({n: t.float() for n, t in tensors.items()})
-    return model.eval()
+    return _from_diffusers(path) if path.is_dir() else load_model(path, KIND, Denoiser, DenoiserConfig)
 
 
 def _from_diffusers(folder: Path) -> Denoiser:
-    inner = folder / "unet" if (folder / "unet").is_dir() else folder
-    if not (inner / "config.json").is_file():
-        raise MissingWeights(f"'{folder.name}' holds no U-Net: name a folder with unet/config.json and its weights")
-    network = UNet2DConditionModel.from_pretrained(inner, local_files_only=True)
+    network = UNet2DConditionModel.from_pretrained(diffusers_part(folder, "unet", "U-Net"), local_files_only=True)
     c = network.config
     stages, heads = len(c.block_out_channels), c.attention_head_dim
     if len(set(c.down_block_types)) > 2 or not isinstance(c.cross_attention_dim, int):

@@ -3,8 +3,8 @@
 All functions take a `Schedule` and a step n: an int, or an int64 tensor (N,) with one step for each sample of a batch.
 States and signals are tensors (N, ...) of any shape after the first dimension.
 
-Source: Ho et al. 2020, eqs. 4 to 7; velocity: Salimans and Ho 2022, section 4. In the symbols of papers.md 1.2: y_0 is the
-clean signal, z_n the state, eps the noise.
+Source: Ho et al. 2020, eqs. 4 to 7; velocity: Salimans and Ho 2022, section 4. In the symbols of the book: y_0 is the
+clean signal, y_n the state after n steps, eps the noise.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def signal_and_noise(schedule: Schedule, n: int | Tensor, like: Tensor) -> tuple
 
 
 def add_noise(schedule: Schedule, y_0: Tensor, eps: Tensor, n: int | Tensor) -> Tensor:
-    """z_n = sqrt(alpha_bar_n) y_0 + sqrt(1 - alpha_bar_n) eps: n steps of noise at once."""
+    """y_n = sqrt(alpha_bar_n) y_0 + sqrt(1 - alpha_bar_n) eps: n steps of noise at once."""
     a, s = signal_and_noise(schedule, n, y_0)
     return a * y_0 + s * eps
 
 
-def noise_step(schedule: Schedule, z: Tensor, eps: Tensor, n: int | Tensor) -> Tensor:
-    """z_n from z_{n-1}: sqrt(1 - beta_n) z + sqrt(beta_n) eps."""
-    return level(schedule.alpha.sqrt(), n, z) * z + level(schedule.beta.sqrt(), n, z) * eps
+def noise_step(schedule: Schedule, y_before: Tensor, eps: Tensor, n: int | Tensor) -> Tensor:
+    """y_n = sqrt(1 - beta_n) y_{n-1} + sqrt(beta_n) eps: one step of noise, from the state before it."""
+    return level(schedule.alpha.sqrt(), n, y_before) * y_before + level(schedule.beta.sqrt(), n, y_before) * eps
 
 
 def posterior_coefficients(schedule: Schedule) -> tuple[Tensor, Tensor, Tensor]:
-    """a_n, b_n and sigma_n of q(z_{n-1} | z_n, y_0) = N(a_n y_0 + b_n z_n, sigma_n^2), each float64 (N + 1,).
+    """a_n, b_n and sigma_n of q(y_{n-1} | y_n, y_0) = N(a_n y_0 + b_n y_n, sigma_n^2), each float64 (N + 1,).
 
     a_n = sqrt(alpha_bar_{n-1}) beta_n / (1 - alpha_bar_n), b_n = sqrt(alpha_n) (1 - alpha_bar_{n-1}) / (1 - alpha_bar_n),
     sigma_n^2 = beta_n (1 - alpha_bar_{n-1}) / (1 - alpha_bar_n). Entry 0 stands for no step and is (1, 0, 0).
@@ -55,10 +55,10 @@ def posterior_coefficients(schedule: Schedule) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat([start + 1, a]), torch.cat([start, b]), torch.cat([start, sigma])
 
 
-def posterior_mean(schedule: Schedule, y_0: Tensor, z: Tensor, n: int | Tensor) -> Tensor:
-    """Mean of z_{n-1} given z_n and the clean signal."""
+def posterior_mean(schedule: Schedule, y_0: Tensor, y_n: Tensor, n: int | Tensor) -> Tensor:
+    """Mean of y_{n-1} given y_n and the clean signal."""
     a, b, _ = posterior_coefficients(schedule)
-    return level(a, n, z) * y_0 + level(b, n, z) * z
+    return level(a, n, y_n) * y_0 + level(b, n, y_n) * y_n
 
 
 def target(schedule: Schedule, y_0: Tensor, eps: Tensor, n: int | Tensor, prediction: str) -> Tensor:
@@ -67,20 +67,20 @@ def target(schedule: Schedule, y_0: Tensor, eps: Tensor, n: int | Tensor, predic
     return _choose(prediction, eps, y_0, lambda: a * eps - s * y_0)
 
 
-def to_data(schedule: Schedule, z: Tensor, output: Tensor, n: int | Tensor, prediction: str) -> Tensor:
+def to_data(schedule: Schedule, y_n: Tensor, output: Tensor, n: int | Tensor, prediction: str) -> Tensor:
     """The clean signal that a network's output stands for."""
-    a, s = signal_and_noise(schedule, n, z)
+    a, s = signal_and_noise(schedule, n, y_n)
     if prediction == "noise":
-        return (z - s * output) / a
-    return _choose(prediction, None, output, lambda: a * z - s * output)
+        return (y_n - s * output) / a
+    return _choose(prediction, None, output, lambda: a * y_n - s * output)
 
 
-def to_noise(schedule: Schedule, z: Tensor, output: Tensor, n: int | Tensor, prediction: str) -> Tensor:
+def to_noise(schedule: Schedule, y_n: Tensor, output: Tensor, n: int | Tensor, prediction: str) -> Tensor:
     """The noise that a network's output stands for."""
-    a, s = signal_and_noise(schedule, n, z)
+    a, s = signal_and_noise(schedule, n, y_n)
     if prediction == "data":
-        return (z - a * output) / s
-    return _choose(prediction, output, None, lambda: a * output + s * z)
+        return (y_n - a * output) / s
+    return _choose(prediction, output, None, lambda: a * output + s * y_n)
 
 
 def _choose(prediction: str, noise, data, velocity):

@@ -101,6 +101,16 @@ class QConv2d(nn.Module):
         shift = frac + (self.in_frac - self.out_frac)
         return IntegerConv2d(weight, bias, shift, out_limit=self.out_limit, relu=self.relu)
 
+    @torch.no_grad()
+    def take(self, layer: IntegerConv2d) -> None:
+        """Set weights and bias to what an exported layer of the same kind stands for: `export` gives the same layer again,
+        unless a channel has room for finer steps."""
+        shift = -torch.log2(layer.scale)
+        frac = shift - self.in_frac + self.out_frac
+        half = torch.exp2(shift - 1).floor()
+        self.weight.copy_(layer.weight * torch.exp2(-frac)[:, None, None, None])
+        self.bias.copy_((layer.bias - half) * torch.exp2(-frac - self.in_frac))
+
 
 class IntegerConv2d(nn.Module):
     """A convolution over integers carried in float32: exact in any order of summation.
@@ -122,11 +132,16 @@ class IntegerConv2d(nn.Module):
         for name, value in (("weight", weight), ("bias", bias + half), ("scale", torch.exp2(-shift))):
             self.register_buffer(name, value.float())
         self.out_limit, self.relu = out_limit, relu
+        self.exact = True
 
     def forward(self, n: Tensor) -> Tensor:
-        """n: integers in [-127, 127] as float32, (N, C_in, H, W). Returns integers as float32, (N, C_out, H, W)."""
+        """n: integers in [-127, 127] as float32, (N, C_in, H, W). Returns integers as float32, (N, C_out, H, W).
+
+        With ``exact`` off nothing is rounded, as an ordinary network would have it: see `set_exact`.
+        """
         y = F.conv2d(n, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
-        y = (y * self.scale[:, None, None]).floor()  # a product with a power of two is exact
+        y = y * self.scale[:, None, None]  # a product with a power of two is exact
+        y = y.floor() if self.exact else y - 0.5 * (self.scale < 1).float()[:, None, None]  # the bias holds a half for rounding
         return y.clamp(0 if self.relu else -self.out_limit, self.out_limit)
 
     @torch.no_grad()
@@ -179,6 +194,14 @@ def set_quantise(module: nn.Module, on: bool) -> None:
     for layer in module.modules():
         if isinstance(layer, QConv2d):
             layer.quantise = on
+
+
+def set_exact(module: nn.Module, on: bool) -> None:
+    """Switch every `IntegerConv2d` below ``module`` between integers (True) and its float twin (False): the same weights, nothing
+    rounded between layers. What comes out of the twin depends on the order of additions: it is there to be compared with."""
+    for layer in module.modules():
+        if isinstance(layer, IntegerConv2d):
+            layer.exact = on
 
 
 def export(sequence: nn.Sequential) -> nn.Sequential:

@@ -56,7 +56,7 @@ def git_state() -> tuple[str, bool | None]:
 
 def hardware() -> str:
     """Processor, cores this process may use, memory and GPU, in words: "Intel Xeon, 2 cores, 23 GB, AVX512"."""
-    parts = [cpu_name(), f"{cores()} cores"]
+    parts = [cpu_name(), "1 core" if cores() == 1 else f"{cores()} cores"]
     memory = memory_bytes()
     if memory:
         parts.append(f"{memory / 2**30:.0f} GB")

@@ -63,7 +63,7 @@ STAGES = (
 )
 QUALITY_JITTER = 0.12
 """P frames of one sequence differ by up to so much in relative quality, as hierarchical quality will ask of them."""
-INTRA_BETTER = (0.0, 0.2)
+INTRA_BETTER = (0.0, 0.25)
 """Range of how much better an I frame is than the P frames that follow, in relative quality."""
 PREDICTION_WEIGHT = 0.1
 """Of the prediction's squared error beside that of the frame."""
@@ -75,7 +75,12 @@ def stage_at(progress: float) -> Stage:
 
 
 class ConditionalRecipe(Recipe):
-    """Random crops of clips, a random quality for each; loss (bpp + lambda 255^2 MSE) * (lambda_high / lambda)^0.4 a frame.
+    """Random crops of clips, a random quality for each; the loss is the mean logarithm of a sequence's rate-distortion cost
+
+        J = sum over its frames of bpp + lambda 255^2 MSE.
+
+    A BD-rate counts relative savings, on a clip that stands still as much as on one that moves, at low rates as much as at
+    high ones; without the logarithm the costliest sequences decide the gradient alone.
 
     The gradient runs through all frames of a sequence, so what a frame leaves to the next counts (the "cascaded" loss of
     the published codecs). The entropy model runs in integers, and rates are those of rounded symbols, from the first step:
@@ -103,19 +108,19 @@ class ConditionalRecipe(Recipe):
         lead = self.random.randint(0, stage.lead)
         x, motion = self.sequences.batch(self.batch, 1 + lead + stage.frames)
         u = torch.tensor([self.random.random() for _ in range(self.batch)])
-        total, bpp, mse = 0.0, [], []
+        cost, bpp, mse = torch.zeros(self.batch), [], []
         reference = self.intra_reference(x[0], (u + self.random.uniform(*INTRA_BETTER)).clamp(0, 1))
         for t in range(1, len(x)):
             u_t = (u + self.random.uniform(-QUALITY_JITTER, QUALITY_JITTER)).clamp(0, 1)
             with torch.set_grad_enabled(t > lead):
                 frame_bpp, frame_mse, prediction_mse, reference = self.p_frame(x[t], reference, motion[t - 1], u_t)
             if t > lead:
-                lam = self.model.lambdas(u_t)
-                cost = lam * (frame_mse + PREDICTION_WEIGHT * prediction_mse) + (frame_bpp if stage.rate else 0)
-                total = total + (cost * (self.model.config.lambda_high / lam) ** 0.4).mean() / stage.frames
+                lam = self.model.config.lambdas(u_t)
+                cost = cost + lam * (frame_mse + PREDICTION_WEIGHT * prediction_mse) + (frame_bpp if stage.rate else 0)
                 bpp.append(frame_bpp.mean().item())
                 mse.append(frame_mse.mean().item())
-        return total, {"loss": total.item(), "bpp": sum(bpp) / len(bpp), "mse": sum(mse) / len(mse)}
+        loss = (cost / stage.frames).log().mean()
+        return loss, {"loss": loss.item(), "bpp": sum(bpp) / len(bpp), "mse": sum(mse) / len(mse)}
 
     def intra_reference(self, x: Tensor, u: Tensor) -> Reference:
         """What an I frame of relative quality u leaves to the first P frame."""
@@ -172,7 +177,10 @@ def train(args, meter) -> Path:
     intra = load_intra_parts(intra_path, "float")[0]
     recipe = ConditionalRecipe(sequences, intra, profile_config(args.profile), batch=args.batch, seed=args.seed)
     if args.start:
-        recipe.model.load_state_dict(load_parts(args.start, "float").model.state_dict())
+        parts = load_parts(args.start, "integer")
+        recipe.model.load_state_dict(parts.model.state_dict())
+        recipe.model.entropy.load_state_dict(parts.entropy.trainable(recipe.model.config).state_dict())
+        set_quantise(recipe.model.entropy, True)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume,
                           seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"

@@ -66,8 +66,8 @@ class DenoiserRecipe(Recipe):
     def errors(self, y_0: Tensor, eps: Tensor, n: Tensor) -> Tensor:
         """Mean squared error of each sample's prediction, (N,)."""
         kind = self.model.config.prediction
-        z = add_noise(self.schedule, y_0, eps, n)
-        output = self.model(z, self.schedule.timesteps[n].to(z.device))
+        y_n = add_noise(self.schedule, y_0, eps, n)
+        output = self.model(y_n, self.schedule.timesteps[n].to(y_n.device))
         return (output.float() - target(self.schedule, y_0, eps, n, kind)).pow(2).mean(dim=(1, 2, 3))
 
     def validate(self) -> dict[str, float]:

@@ -92,7 +92,10 @@ def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]
-        motion = np.stack([search_levels(b, a) for a, b in zip(lumas, lumas[1:], strict=False)])
+        motion = [search_levels(lumas[1], lumas[0])]
+        for a, b in zip(lumas[1:], lumas[2:], strict=False):
+            motion.append(search_levels(b, a, motion[-1]))
+        motion = np.stack(motion)
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".tmp.npz")
         np.savez_compressed(aside, motion=motion)

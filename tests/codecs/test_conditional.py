@@ -11,7 +11,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, structure_with
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
-from codec_lib.codecs.conditional.entropy_path import Earlier, IntegerEntropy, relative
+from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
@@ -70,6 +70,32 @@ def test_trained_form_and_shipped_form_say_the_same():
             assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, from_intra, before), nodes, quality))
 
 
+def test_training_can_go_on_from_shipped_integers():
+    shipped = IntegerEntropy(TINY, tiny_model().entropy)
+    again = IntegerEntropy(TINY, shipped.trainable(TINY))
+    z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
+    nodes = torch.randint(-90, 90, (1, 2, 17, 25))
+    for from_intra in (True, False):
+        a, b = (e.features(z, Earlier(y16, from_intra, 5), nodes, 5) for e in (shipped, again))
+        assert (a - b).abs().max() <= 1 and (a - b).abs().mean() < 0.1
+        (mean_a, class_a), (mean_b, class_b) = shipped.step_2(a, y16), again.step_2(a, y16)
+        assert (mean_a - mean_b).abs().max() <= 1 and (class_a - class_b).abs().max() <= 1
+    assert torch.equal(shipped.z_class_table[::5], again.z_class_table[::5])
+
+
+def test_the_float_twin_says_nearly_the_same_and_is_no_integer_network():
+    integer, twin = (c(TINY, tiny_model().entropy) for c in (IntegerEntropy, FloatEntropy))
+    z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
+    nodes = torch.randint(-90, 90, (1, 2, 17, 25))
+    exact, real = (e.features(z, Earlier(y16, False, 5), nodes, 5) for e in (integer, twin))
+    assert torch.equal(exact, exact.round()) and not torch.equal(real, real.round())
+    assert (exact - real).abs().max() < 4
+    mean, scale_class = twin.step_1(real)
+    assert torch.equal(mean, mean.round()) and torch.equal(scale_class, scale_class.round())
+    assert (mean - integer.step_1(exact)[0]).abs().float().mean() < 3
+    assert integer.portable and not twin.portable
+
+
 def test_the_prior_follows_the_motion():
     latent = torch.arange(4 * 5, dtype=torch.float32).reshape(1, 1, 4, 5)
     nodes = torch.zeros(1, 2, 9, 11, dtype=torch.int64)
@@ -98,7 +124,7 @@ def test_what_the_contexts_reach(coding):
     reference = Reference(torch.rand(1, 3, 64, 64), None, torch.zeros(1, 32, 4, 4), u)
     nodes = torch.zeros(1, 2, 9, 9, dtype=torch.int64)
     with torch.no_grad():
-        contexts = model.context(reference.x_hat, None, flow_from_nodes(nodes), u)
+        contexts = model.context(reference.x_hat, None, flow_from_nodes(nodes), u, u)
         changed = contexts._replace(c1=contexts.c1 + 1)
         same = torch.equal(model.g_a(x, contexts, u), model.g_a(x, changed, u))
         assert same == (coding == "residual")  # residual coding sees the prediction alone
@@ -118,7 +144,7 @@ def test_residual_coding_starts_as_a_transform_of_the_difference():
     reference = Reference(x, None, torch.zeros(1, 32, 4, 4), u)
     torch.nn.init.zeros_(model.context.tail.weight)
     with torch.no_grad():
-        contexts = model.context(x, None, torch.zeros(1, 2, 64, 64), u)
+        contexts = model.context(x, None, torch.zeros(1, 2, 64, 64), u, u)
         assert model.g_a(reference.x_hat, contexts, u).abs().max() < 1e-3  # a perfect prediction leaves nothing to send
 
 
@@ -181,7 +207,7 @@ def test_file_bits_stay_close_to_the_information():
         if coded.state.motion is None:
             bits += 8 * (len(coded.payload) - 1)
         else:
-            bits += codec.motion.bits(coded.symbols[0], 2, previous)
+            bits += codec.motion.bits(coded.symbols[0], 3, previous)
             bits += sum(codec.tables.bits(s.ravel(), c.ravel()) for s, c in zip(coded.symbols[1:], coded.classes, strict=True))
         previous = coded.state.motion
     size = 8 * len(codec.encode(video, 12))

@@ -8,47 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from conventional_clips import ENCODERS, MIDDLE, NAMES, psnr, with_planes
 
 from codec_lib.codecs import conventional
 from codec_lib.codecs.conventional import bitstream, ffmpeg
 from codec_lib.codecs.protocol import CODECS, load_codec
 from codec_lib.entropy.stream_errors import CorruptStream, ForeignStream, TruncatedStream
 from codec_lib.errors import BitstreamError, CodecLibError, UsageError
-from codec_lib.video import Video, rgb_to_yuv
-
-ENCODERS = list(conventional.ENCODERS)
-NAMES = [f"{e}:{v}" for e in ENCODERS for v in conventional.VARIANTS]
-MIDDLE = 3  # index among the default qualities
-
-
-@pytest.fixture(scope="module")
-def clip(clip_maker):
-    return with_planes(clip_maker(width=64, height=48, frames=6, name="drifting"))
-
-
-@pytest.fixture(scope="module")
-def coded(clip):
-    """name -> (codec, stream, decoded) of the clip at a middle quality; each coded once."""
-    done = {}
-
-    def get(name):
-        if name not in done:
-            c = load_codec(name)
-            stream = c.encode(clip, c.default_qualities[MIDDLE])
-            done[name] = c, stream, c.decode(stream)
-        return done[name]
-
-    return get
-
-
-def with_planes(video, **how):
-    return Video(video.frames, video.fps, video.name, yuv=rgb_to_yuv(video.frames, **how))
-
-
-def psnr(a, b, peak=255):
-    error = (a.double() - b.double()).square().mean().item()
-    return 99.0 if error == 0 else 10 * np.log10(peak**2 / error)
-
+from codec_lib.video import Video
 
 # --- what comes back -------------------------------------------------------------------------------------------------
 

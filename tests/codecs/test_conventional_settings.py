@@ -7,20 +7,12 @@ from dataclasses import replace
 
 import av
 import pytest
+from conventional_clips import ENCODERS, MIDDLE, NAMES
 
 from codec_lib.codecs import conventional
 from codec_lib.codecs.conventional import bitstream, codec, ffmpeg
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.errors import CodecLibError
-
-ENCODERS = list(conventional.ENCODERS)
-NAMES = [f"{e}:{v}" for e in ENCODERS for v in conventional.VARIANTS]
-MIDDLE = 3  # index among the default qualities
-
-
-@pytest.fixture(scope="module")
-def clip(clip_maker):
-    return clip_maker(width=64, height=48, frames=6, name="drifting")
 
 
 def headers(stream, kind):
@@ -30,25 +22,6 @@ def headers(stream, kind):
     # What is known before the first packet ("Extradata") would be counted twice.
     log = log[log.index("Packet:") :]
     return [(m[1], int(m[2])) for m in re.finditer(r"\] \d+ +([a-z_0-9\[\]]+) +[01]* = (-?\d+)", log)]
-
-
-@pytest.fixture(scope="module")
-def long_clip(clip_maker):
-    """One intra period and three frames more; longer than a second, which some encoders take for a period."""
-    return clip_maker(width=48, height=32, frames=35)
-
-
-@pytest.fixture(scope="module")
-def long_stream(long_clip):
-    done = {}
-
-    def get(name):
-        if name not in done:
-            c = load_codec(name)
-            done[name] = c.encode(long_clip, c.default_qualities[1])
-        return done[name]
-
-    return get
 
 
 def shown_types(stream, kind):
@@ -121,10 +94,9 @@ def test_vvc_pictures(long_stream):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_low_delay_codes_each_frame_without_knowing_the_next(encoder, clip):
+def test_low_delay_codes_each_frame_without_knowing_the_next(encoder, clip, coded):
     """The stream of the first frames begins the stream of all: nothing reordered, nothing looked ahead at."""
-    c = load_codec(f"{encoder}:ld")
-    whole = c.encode(clip, c.default_qualities[MIDDLE])
+    c, whole, _ = coded(f"{encoder}:ld")
     end = bitstream.finished(b"", c.settings.stream)
     for frames in (1, 4):
         start = c.encode(clip.first(frames), c.default_qualities[MIDDLE])

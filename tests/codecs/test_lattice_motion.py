@@ -5,9 +5,18 @@ import pytest
 import torch
 
 from codec_lib.codecs.conditional import motion_coding
-from codec_lib.codecs.conditional.lattice import REACH, SPACING, STEPS, flow_from_nodes, hat_weights, lattice_shape, predict, refine
+from codec_lib.codecs.conditional.lattice import (
+    REACH,
+    SPACING,
+    STEPS,
+    flow_from_nodes,
+    hat_weights,
+    lattice_shape,
+    predict,
+    refine,
+)
 from codec_lib.codecs.conditional.motion_coding import MotionCoder, fit_motion, walk
-from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, Matcher, search, search_coarse, search_levels
+from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, Matcher, adjust, rough_bits, search, search_levels
 from codec_lib.entropy.coder import Decoder, Encoder
 
 
@@ -21,7 +30,7 @@ def smooth_luma(height, width, seed=0):
 def fields():
     """Smooth fields with detail here and there, as if of one clip: (T, levels, 2, R, C)."""
     rng = np.random.default_rng(1)
-    coarse = rng.normal(0, 12, (6, 3, 2, 5, 6))
+    coarse = rng.normal(0, 12, (6, 4, 2, 5, 6))
     made = []
     for t in range(6):
         made.append([refine(refine(np.rint(c).astype(np.int16)))[:, :17, :17] for c in coarse[t // 2]])
@@ -111,15 +120,21 @@ def test_dearer_bits_give_smoother_fields():
     reference = smooth_luma(128, 128) + rng.normal(0, 8, (128, 128)).astype(np.float32)
     rough = [np.abs(np.diff(f, axis=1)).sum() + np.abs(np.diff(f, axis=2)).sum() for f in search_levels(current, reference)]
     assert list(LEVEL_WEIGHTS) == sorted(LEVEL_WEIGHTS, reverse=True)
-    assert rough[0] < rough[1] < rough[2]
+    assert rough[0] < rough[1] < rough[2] < rough[3]
 
 
-def test_search_never_ends_worse_than_it_began():
+def test_adjusting_without_a_price_never_makes_the_error_larger():
     current, reference = smooth_luma(64, 64), smooth_luma(64, 64, seed=3)
-    start = np.zeros((2, 5, 5), np.int16)
-    found = search_coarse(current, reference, 0.0, start)
-    matcher = Matcher(current, reference, 16)
-    assert matcher.error(found).sum() <= matcher.error(start).sum()
+    matcher, start = Matcher(current, reference, 16), np.zeros((2, 5, 5), np.int16)
+    found = adjust(matcher, 0.0, start, (4, 2, 1), [])
+    assert matcher.error(found).sum() < matcher.error(start).sum()
+
+
+def test_rough_bits_are_zero_for_predictions_only():
+    nodes = refine(refine(refine(np.full((2, 3, 4), 7, np.int16))))
+    assert rough_bits(nodes, 8).max() == 0
+    nodes[0, 3, 3] += 4
+    assert rough_bits(nodes, 8)[3, 3] > 0 and rough_bits(nodes, 8)[12, 12] == 0
 
 
 @pytest.mark.parametrize("with_previous", [False, True])
@@ -152,7 +167,7 @@ def test_bits_are_those_of_the_file(fields):
 
 
 def test_statistics_and_the_frame_before_save_bits(fields):
-    coder, untrained = fit_motion([fields]), fit_motion([np.zeros((1, 3, 2, 9, 9), np.int16)])
+    coder, untrained = fit_motion([fields]), fit_motion([np.zeros((1, 4, 2, 9, 9), np.int16)])
     trained_bits = sum(coder.bits(fields[t, 0], 0, fields[t - 1, 0]) for t in range(1, 6))
     assert trained_bits < 0.8 * sum(untrained.bits(fields[t, 0], 0, fields[t - 1, 0]) for t in range(1, 6))
     assert trained_bits < sum(coder.bits(fields[t, 0], 0, None) for t in range(1, 6))
@@ -165,7 +180,7 @@ def test_every_context_is_in_range(fields):
         seen.append(contexts)
         return symbols
 
-    for level in range(3):
+    for level in range(4):
         for previous in (None, fields[0, level]):
             walk(exchange, level, previous, fields.shape[-2:], fields[1, level])
     seen = np.concatenate(seen)

@@ -32,20 +32,20 @@ def test_lab_profile_fits_a_checkpoint():
 def test_context_is_heard():
     torch.manual_seed(0)
     model = Denoiser(TINY).eval()
-    z = torch.randn(2, 4, 8, 6)
+    y_n = torch.randn(2, 4, 8, 6)
     with torch.no_grad():
-        assert model(z, 10).shape == z.shape
-        assert torch.equal(model(z, 10), model(z, 10, model.empty.expand(2, -1, -1)))
-        assert not torch.allclose(model(z, 10), model(z, 10, torch.ones(2, 5, 8)))
+        assert model(y_n, 10).shape == y_n.shape
+        assert torch.equal(model(y_n, 10), model(y_n, 10, model.empty.expand(2, -1, -1)))
+        assert not torch.allclose(model(y_n, 10), model(y_n, 10, torch.ones(2, 5, 8)))
 
 
 def test_files_give_back_what_was_saved(tmp_path):
     torch.manual_seed(0)
     model = Denoiser(TINY).half().float().eval()
     save_denoiser(tmp_path / "u.safetensors", model)
-    z = torch.randn(1, 4, 8, 8)
+    y_n = torch.randn(1, 4, 8, 8)
     with torch.no_grad():
-        assert torch.equal(load_denoiser(tmp_path / "u.safetensors")(z, 500), model(z, 500))
+        assert torch.equal(load_denoiser(tmp_path / "u.safetensors")(y_n, 500), model(y_n, 500))
 
 
 @pytest.mark.parametrize(("said", "prediction"), [(None, "noise"), ("epsilon", "noise"), ("v_prediction", "velocity")])
@@ -57,9 +57,9 @@ def test_a_folder_in_diffusers_format(tmp_path, said, prediction):
         (tmp_path / "scheduler").mkdir()
         (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": said}))
     loaded = load_denoiser(tmp_path)
-    z, context = torch.randn(1, 4, 8, 8), torch.randn(1, 3, 8)
+    y_n, context = torch.randn(1, 4, 8, 8), torch.randn(1, 3, 8)
     with torch.no_grad():
-        assert torch.allclose(loaded(z, 500, context), model(z, 500, context), atol=1e-6)
+        assert torch.allclose(loaded(y_n, 500, context), model(y_n, 500, context), atol=1e-6)
     assert loaded.config.prediction == prediction and loaded.config.widths == TINY.widths
     with pytest.raises(MissingWeights, match="holds no U-Net"):
         (tmp_path / "nothing").mkdir()

@@ -53,14 +53,14 @@ def test_steps_of_noise_add_up_to_the_closed_form(name):
 
 @pytest.mark.parametrize(("n", "steps"), [(1, 1000), (300, 1000), (1000, 1000), (1, 50), (25, 50), (50, 50)])
 def test_posterior_by_monte_carlo(n, steps):
-    """Regress z_{n-1} on y_0 and z_n over samples of the process: slopes and residual are a_n, b_n and sigma_n."""
+    """Regress y_{n-1} on y_0 and y_n over samples of the process: slopes and residual are a_n, b_n and sigma_n."""
     s = SD.respaced(steps)
     generator = torch.Generator().manual_seed(n)
     count = 400_000
     y_0, e_1, e_2 = torch.randn(3, count, dtype=torch.float64, generator=generator)
     before = process.add_noise(s, y_0, e_1, n - 1)
-    z = process.noise_step(s, before, e_2, n)
-    x = torch.stack([y_0, z], 1)
+    y_n = process.noise_step(s, before, e_2, n)
+    x = torch.stack([y_0, y_n], 1)
     slopes = torch.linalg.lstsq(x, before[:, None]).solution[:, 0]
     rest = before - x @ slopes
     a, b, sigma = (v[n] for v in process.posterior_coefficients(s))
@@ -68,8 +68,8 @@ def test_posterior_by_monte_carlo(n, steps):
     error = (rest.var() * torch.linalg.inv(x.T @ x).diag()).sqrt() + 1e-9
     assert ((slopes - torch.stack([a, b])).abs() < 4.5 * error).all()
     assert rest.std().item() == pytest.approx(sigma.item(), rel=4.5 / math.sqrt(2 * count), abs=1e-9)
-    at = process.posterior_mean(s, y_0, z, n)
-    assert torch.allclose(at, a * y_0 + b * z)
+    at = process.posterior_mean(s, y_0, y_n, n)
+    assert torch.allclose(at, a * y_0 + b * y_n)
 
 
 @pytest.mark.parametrize("kind", process.PREDICTIONS)
@@ -77,10 +77,10 @@ def test_predictions_convert_into_each_other(kind):
     generator = torch.Generator().manual_seed(0)
     y_0, eps = torch.randn(2, 4, 3, 5, dtype=torch.float64, generator=generator)
     n = torch.tensor([1, 250, 700, 1000])
-    z = process.add_noise(SD, y_0, eps, n)
+    y_n = process.add_noise(SD, y_0, eps, n)
     output = process.target(SD, y_0, eps, n, kind)
-    assert torch.allclose(process.to_data(SD, z, output, n, kind), y_0, atol=1e-9)
-    assert torch.allclose(process.to_noise(SD, z, output, n, kind), eps, atol=1e-9)
+    assert torch.allclose(process.to_data(SD, y_n, output, n, kind), y_0, atol=1e-9)
+    assert torch.allclose(process.to_noise(SD, y_n, output, n, kind), eps, atol=1e-9)
 
 
 def test_velocity_is_that_of_diffusers():

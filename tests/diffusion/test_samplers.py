@@ -12,27 +12,27 @@ SD_OPTIONS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end
 KINDS = {"noise": "epsilon", "data": "sample", "velocity": "v_prediction"}
 
 
-def network(z, timestep):
+def network(y_n, timestep):
     """Something that is no denoiser, but smooth and different at each step."""
-    return torch.tanh(0.7 * z + 0.3 * torch.sin(z * 3 + float(timestep) / 90))
+    return torch.tanh(0.7 * y_n + 0.3 * torch.sin(y_n * 3 + float(timestep) / 90))
 
 
-def trajectory(scheduler, z, noises, **options):
+def trajectory(scheduler, y_n, noises, **options):
     states = []
     for t in scheduler.timesteps:
-        out = network(z, t)
-        z = scheduler.step(out, t, z, **options(t) if callable(options) else options, **noises(t)).prev_sample
-        states.append(z)
+        out = network(y_n, t)
+        y_n = scheduler.step(out, t, y_n, **options(t) if callable(options) else options, **noises(t)).prev_sample
+        states.append(y_n)
     return states
 
 
-def ours(schedule, z, step, kind, noise):
+def ours(schedule, y_n, step, kind, noise):
     states = []
 
-    def predict(z, n):
-        return to_data(schedule, z, network(z, schedule.timesteps[n]), n, kind)
+    def predict(y_n, n):
+        return to_data(schedule, y_n, network(y_n, schedule.timesteps[n]), n, kind)
 
-    sample(predict, z, schedule, step, noise, watch=lambda n, y_0, z: states.append(z))
+    sample(predict, y_n, schedule, step, noise, watch=lambda n, y0_pred, y_n: states.append(y_n))
     return states
 
 
@@ -84,9 +84,9 @@ def test_ddim_follows_diffusers(kind, eta, steps, spacing, to_one):
 
 def test_ddim_with_eta_one_is_ddpm():
     schedule = linear().respaced(20)
-    z, y_0, noise = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    y_n, y_0, noise = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     for n in range(1, 21):
-        assert torch.allclose(ddim(1.0)(schedule, z, y_0, n, noise), ddpm(schedule, z, y_0, n, noise), atol=1e-9)
+        assert torch.allclose(ddim(1.0)(schedule, y_n, y_0, n, noise), ddpm(schedule, y_n, y_0, n, noise), atol=1e-9)
 
 
 @pytest.mark.parametrize("step", [ddpm, ddim(), ddim(0.7)], ids=["ddpm", "ddim", "ddim-0.7"])
@@ -99,13 +99,13 @@ def test_samples_of_a_gaussian_have_its_mean_and_variance(make, step):
     generator = torch.Generator().manual_seed(0)
     a = schedule.alpha_bar
 
-    def predict(z, n):
+    def predict(y_n, n):
         gain = a[n].sqrt() * deviation**2 / (a[n] * deviation**2 + 1 - a[n])
-        return mean + gain * (z - a[n].sqrt() * mean)
+        return mean + gain * (y_n - a[n].sqrt() * mean)
 
     count = 20_000
-    z = a[-1].sqrt() * mean + (a[-1] * deviation**2 + 1 - a[-1]).sqrt() * torch.randn(count, dtype=torch.float64, generator=generator)
-    out = sample(predict, z, schedule, step, lambda n: torch.randn(count, dtype=torch.float64, generator=generator))
+    y_n = a[-1].sqrt() * mean + (a[-1] * deviation**2 + 1 - a[-1]).sqrt() * torch.randn(count, dtype=torch.float64, generator=generator)
+    out = sample(predict, y_n, schedule, step, lambda n: torch.randn(count, dtype=torch.float64, generator=generator))
     assert out.mean().item() == pytest.approx(mean, abs=5 * deviation / count**0.5 + 2e-3)
     # posterior sampling with the mean alone loses a little variance at each step; 200 steps keep it within 4 %
     assert out.std().item() == pytest.approx(deviation, rel=0.04)
@@ -115,5 +115,5 @@ def test_a_partial_start_gives_back_a_signal_near_the_one_it_started_from():
     schedule = scaled_linear().respaced(50).until(10)
     y_0 = torch.linspace(-1, 1, 1000, dtype=torch.float64)
     eps = torch.randn(1000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    z = schedule.alpha_bar[-1].sqrt() * y_0 + (1 - schedule.alpha_bar[-1]).sqrt() * eps
-    assert torch.allclose(sample(lambda z, n: y_0, z, schedule, ddim()), y_0, atol=1e-9)
+    y_n = schedule.alpha_bar[-1].sqrt() * y_0 + (1 - schedule.alpha_bar[-1]).sqrt() * eps
+    assert torch.allclose(sample(lambda y_n, n: y_0, y_n, schedule, ddim()), y_0, atol=1e-9)

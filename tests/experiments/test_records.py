@@ -98,7 +98,7 @@ def test_provenance_says_all_and_gives_nobody_away():
     assert set(made) == {"commit", "dirty", "config", "config_digest", "checkpoint_digest", "seed", "hardware",
                          "libraries", "seconds", "date"}
     assert made["libraries"]["torch"] and made["libraries"]["python"].startswith("3.")
-    assert "cores" in made["hardware"]
+    assert "core" in made["hardware"]
     text = json.dumps(made)
     assert str(Path.home()) not in text and str(Path(__file__).parents[2]) not in text
     for name in (socket.gethostname(), getpass.getuser()):

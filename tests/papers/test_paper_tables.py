@@ -27,6 +27,10 @@ HOLDS = {
     ("3.2", 0): "givic.table1",
     ("3.2", 1): "givic.table2",
 }
+# Where the reference is wrong: (table, row) -> its number and ours, with the reason.
+CORRECTED = {
+    ("diffvc.schedule", "501"): (0.852, 0.851),  # 0.85147 rounded; test_schedule_follows_its_formula computes it
+}
 
 
 def test_every_paper_is_there():
@@ -181,7 +185,8 @@ def test_schedule_follows_its_formula():
     schedule = papers.table("diffvc.schedule")
     for step in schedule.rows:
         a = abar[int(step)]
-        assert schedule.row(step) == pytest.approx([a, a**0.5, (1 - a) ** 0.5], abs=6e-4)
+        written = [schedule.cell(step, column).text for column in ("abar", "signal", "noise")]
+        assert written == [f"{a:.4f}", f"{a**0.5:.3f}", f"{(1 - a) ** 0.5:.3f}"]
 
 
 def test_gops_and_tokens():
@@ -275,7 +280,8 @@ def test_every_table_of_the_reference_is_held_number_by_number(reference):
                 body = re.sub(r"\[[SPDHU][^\]]*\]", "", body)
                 assert sorted(numbers(mine)) == sorted(numbers(body)), (key, row)
             else:
-                assert numbers(mine) == numbers(body.replace("/", ";")), (key, row)
+                wrong, right = CORRECTED.get((key, row), (None, None))
+                assert numbers(mine) == [right if n == wrong else n for n in numbers(body.replace("/", ";"))], (key, row)
 
 
 # Numbers that the reference gives in running text.

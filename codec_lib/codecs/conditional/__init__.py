@@ -27,8 +27,8 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
     profile: "lab" (default); "lab-context", the same with the papers' float prior; "paper", DCVC-DC's sizes. Only "lab" comes
         with a checkpoint.
     checkpoint, intra: other files than those shipped.
-    entropy: "integer" (portable streams), "float", or None: integer where the profile has it. Lab's float twin lies beside the
-        checkpoint.
+    entropy: "integer" (portable streams), "float" (at lab size the float twins of both codecs), or None: integer where the profile
+        has it.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     structure: ``intra_period``, ``intra_offset``, ``offsets``, ``cut``, see `codec.Structure`.
     Raises MissingWeights, UsageError.

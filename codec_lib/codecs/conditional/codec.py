@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from codec_lib.codecs.conditional.context import Contexts
-from codec_lib.codecs.conditional.entropy_path import FloatEntropy, FusedEntropy, IntegerEntropy, relative
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
+from codec_lib.codecs.conditional.context_path import ContextEntropy
+from codec_lib.codecs.conditional.entropy_path import IntegerEntropy, relative
+from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.latent_stream import LatentStream
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
@@ -84,8 +86,8 @@ class ConditionalCodec(Codec):
 
     name = "conditional"
 
-    def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | FloatEntropy | FusedEntropy, tables: CodingTables,
-                 motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *, profile: str = "lab", device: str = "cpu",
+    def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | ContextEntropy | FusedEntropy,
+                 tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *, profile: str = "lab", device: str = "cpu",
                  channels_last: bool = True, rdo_weight: float = RDO_WEIGHT, structure: Structure | None = None):
         c = self.config = model.config
         self.profile, self.device = profile, torch.device(device)
@@ -168,7 +170,8 @@ class ConditionalCodec(Codec):
 
     def _contexts(self, state: State, motion: FrameMotion, u: Tensor) -> Contexts:
         x_ref = (state.frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
-        return self.context(x_ref, state.feature, motion.flow, u, state.t + 1)
+        u_ref = relative(state.earlier.quality, self.config).to(self.device)
+        return self.context(x_ref, state.feature, motion.flow, u, u_ref, state.t + 1)
 
     def _expect(self, state: State, motion: FrameMotion, contexts: Contexts, quality: int):
         return lambda z_hat: self.entropy.features(z_hat, state.earlier, motion.nodes, quality, contexts.c2)

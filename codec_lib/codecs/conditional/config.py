@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from codec_lib.errors import UsageError
 
@@ -114,6 +116,10 @@ class ConditionalConfig:
         """Best quantiser step at high rate, as in `IntraConfig.step`."""
         return math.sqrt(18 / (math.log(2) * lam * 255**2))
 
+    def lambdas(self, u: Tensor) -> Tensor:
+        """Rate-distortion trade at relative quality u, log-spaced."""
+        return self.lambda_low * (self.lambda_high / self.lambda_low) ** u
+
 
 LAB = ConditionalConfig()
 PAPER = ConditionalConfig(
@@ -137,11 +143,3 @@ def profile_config(profile: str) -> ConditionalConfig:
     if profile not in PROFILES:
         raise UsageError(f"conditional has no profile '{profile}': choose from {', '.join(PROFILES)}")
     return PROFILES[profile]
-
-
-def config_from(values: dict) -> ConditionalConfig:
-    """A configuration from the JSON of a checkpoint; what it does not name is as in the lab profile."""
-    known = {f.name for f in fields(ConditionalConfig)}
-    if unknown := sorted(set(values) - known):
-        raise UsageError(f"the checkpoint's configuration names {', '.join(unknown)}: it is from a newer version")
-    return ConditionalConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

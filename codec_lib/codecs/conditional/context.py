@@ -19,12 +19,20 @@ from torch.nn import functional as F
 from codec_lib.codecs.conditional.alignment import FeatureAlignment
 from codec_lib.codecs.conditional.blocks import group
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.layers.blocks import run, zeroed
+from codec_lib.layers.blocks import interpolate_anchors, run, zeroed
 from codec_lib.layers.warping import shrink_flow, warp
 
 ADAPTOR_OF = (0, 1, 0, 2)
 """Which of three adaptors takes the feature, by the frame's number modulo 4: frames alternate in quality, and so do features
 (DCVC-DC, hierarchical quality structure)."""
+STEP_RANGE = 0.25
+"""Steps in relative quality from one frame to the next that tables of steps cover, either way."""
+STEP_ANCHORS = 5
+
+
+def at_step(table: Tensor, step: Tensor) -> Tensor:
+    """Read a table of steps in quality (STEP_ANCHORS, C) at steps (N,) in [-1, 1]: (N, C)."""
+    return interpolate_anchors(table, (step / (2 * STEP_RANGE) + 0.5).clamp(0, 1))
 
 
 class Contexts(NamedTuple):
@@ -51,24 +59,28 @@ class ContextMining(nn.Module):
             self.add_module(f"blocks{scale}", group(c.context_kinds[i], out, c.context_blocks[i], c))
             width = out
         if self.warps_frame:
+            self.quality_step = nn.Parameter(torch.zeros(STEP_ANCHORS, c.widths[0]))  # what the reference is worth beside this frame
             self.tail = zeroed(nn.Conv2d(c.widths[0], pixels, 3, padding=1))
         else:
             self.align = FeatureAlignment(c)
         adaptors = len(set(ADAPTOR_OF)) if c.feature_adaptors else 0
         self.adaptors = nn.ModuleList(nn.Conv2d(c.feature_channels, c.feature_channels, 1) for _ in range(adaptors))
 
-    def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, t: int = 0) -> Contexts:
+    def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor, t: int = 0) -> Contexts:
         """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/fold, W/fold), None after an I frame; flow: (N, 2, H, W) in
-        pixels; u: relative qualities (N,); t: the frame's number."""
+        pixels; u, u_ref: relative qualities of this frame and of the one before, (N,); t: this frame's number."""
         if feature is not None and self.adaptors:
             feature = self.adaptors[ADAPTOR_OF[t % len(ADAPTOR_OF)]](feature)
-        return (self._from_warped_frame if self.warps_frame else self._from_warped_features)(x_ref, feature, flow, u)
+        if not self.warps_frame:
+            return self._from_warped_features(x_ref, feature, flow, u)
+        return self._from_warped_frame(x_ref, feature, flow, u, at_step(self.quality_step, u - u_ref))
 
-    def _from_warped_frame(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
+    def _from_warped_frame(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, offset: Tensor) -> Contexts:
+        """offset: (N, C), what the step in quality adds to the first features."""
         x_tilde = warp(x_ref, flow, "bicubic")
         folded = F.pixel_unshuffle(x_tilde - 0.5, self.fold)
         feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, self.fold))
-        contexts = self._extract(torch.cat([folded, feature], dim=1), u)
+        contexts = self._extract(torch.cat([folded, feature], dim=1), u, offset)
         return Contexts(x_tilde + F.pixel_shuffle(self.tail(contexts[0]), self.fold).float(), *contexts)
 
     def _from_warped_features(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
@@ -77,11 +89,13 @@ class ContextMining(nn.Module):
             feature = self.adaptor_i(F.pixel_unshuffle(x_ref - 0.5, self.fold))
         return Contexts(x_tilde, *self.align(self._extract(feature, u), x_tilde, flow))
 
-    def _extract(self, h: Tensor, u: Tensor) -> list[Tensor]:
+    def _extract(self, h: Tensor, u: Tensor, offset: Tensor | None = None) -> list[Tensor]:
         """Features at the three scales, finest first."""
         found = []
         for i, scale in enumerate(self.scales):
             h = getattr(self, f"down{scale}" if i else "stem")(h)
+            if offset is not None and i == 0:
+                h = h + offset[:, :, None, None].to(h.dtype)
             h = run(getattr(self, f"blocks{scale}"), h, u)
             found.append(h)
         return found

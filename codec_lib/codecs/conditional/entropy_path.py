@@ -1,13 +1,13 @@
 """The probability path of P frames as encoders and decoders run it: symbols in, integers out.
 
-`IntegerEntropy` is what ships; `FloatEntropy` is its float twin, kept to measure what integers cost, and the only form of a
-prior that looks at the temporal context. Both answer to
+`IntegerEntropy` is what ships; `FloatEntropy` is its float twin, kept to measure what integers cost. Both answer to
 
     z_classes(quality)                     scale class of each hyper-latent channel
     features(z_hat, earlier, nodes, ...)   what hyper-latents, the frame before and motion say
     step_1(features), step_2(features, y16)   what two-step coding asks for
 
-as does, for the quadtree prior, `fused_path`. All tensors are integers carried in float32 except the features of the float twin.
+as do, for priors that look at floats, `context_path` and `fused_path`.
+All tensors are integers carried in float32, except the features of the float twin.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.codecs.conditional.fused_path import FusedEntropy, plain
+from codec_lib.codecs.conditional.context import STEP_ANCHORS, STEP_RANGE
 from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
 from codec_lib.codecs.conditional.state import Earlier as Earlier
 from codec_lib.entropy.density import N_CLASSES
-from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
-from codec_lib.entropy.latent_coder import UNIT
-from codec_lib.entropy.two_step import TwoSteps, compand, compand_lookup, compand_steps, float_head, integer_head
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
+from codec_lib.entropy.two_step import TwoSteps, compand_lookup, compand_steps, integer_head
 from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import interpolate_anchors
 
@@ -33,7 +32,7 @@ def relative(quality: int, config: ConditionalConfig) -> Tensor:
 
 
 class TwoStepPath(TwoSteps):
-    """What both forms of the two-step prior have in common: hyper-latents have scale classes, and latents come in steps of 1."""
+    """What the forms of the two-step prior have in common: hyper-latents have scale classes, and latents come in steps of 1."""
 
     z_tables = None
 
@@ -52,7 +51,7 @@ class IntegerEntropy(TwoStepPath, nn.Module):
     def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
         super().__init__()
         if not config.portable:
-            raise UsageError("this prior looks at the temporal context, in floats: it has no integer form, use entropy 'float'")
+            raise UsageError("this prior looks at the temporal context, in floats: it has no integer form")
         source = trained or TemporalEntropyModel(config)
         for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
             setattr(self, name, export(getattr(source, name)))
@@ -86,6 +85,21 @@ class IntegerEntropy(TwoStepPath, nn.Module):
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
 
+    @torch.no_grad()
+    def trainable(self, config: ConditionalConfig) -> TemporalEntropyModel:
+        """A model to go on training with: the shipped integers as real weights, tables read at their anchors."""
+        model, last = TemporalEntropyModel(config), config.n_qualities - 1
+        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
+            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
+                if isinstance(layer, QConv2d):
+                    layer.take(shipped)
+        anchors = torch.linspace(0, last, config.anchors).round().long()
+        steps = (last + last * STEP_RANGE * torch.linspace(-1, 1, STEP_ANCHORS)).round().long()
+        model.quality.copy_(self.quality_offset[anchors] / 2**FRAC)
+        model.quality_step.copy_(self.step_offset[steps] / 2**FRAC)
+        model.z_class.copy_(self.z_class_table[anchors] / 8)
+        return model
+
     def packed(self) -> dict[str, Tensor]:
         """Tensors for the checkpoint, in small integer types."""
         return pack(self.state_dict())
@@ -100,43 +114,25 @@ def _on_grid(offset: Tensor) -> Tensor:
     return ((offset.clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC) * 2**FRAC) + 0.5).floor()
 
 
-class FloatEntropy(TwoStepPath, nn.Module):
-    """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
+class FloatEntropy(IntegerEntropy):
+    """The float twin: the same weights, nothing rounded between layers, outputs rounded at the very end.
 
     Its streams decode only where every rounding comes out the same, so they are marked as not portable.
     """
 
     portable = False
 
-    def __init__(self, config: ConditionalConfig, model: TemporalEntropyModel):
-        super().__init__()
-        self.config, self.model = config, model
-        set_quantise(model, False)
-
-    def z_classes(self, quality: int) -> Tensor:
-        position = self.model.z_position(relative(quality, self.config).to(self.model.quality.device))
-        return position.flatten().round().clamp(0, N_CLASSES - 1)
-
-    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int, context: Tensor | None = None) -> Tensor:
-        u, u_ref = (relative(q, self.config).to(z_hat.device) for q in (quality, earlier.quality))
-        return self.model.features(plain(z_hat), plain(earlier.y16 / UNIT), earlier.from_intra, nodes, u, u_ref, False, context)
+    def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
+        super().__init__(config, trained)
+        set_exact(self, False)
 
     def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return float_head(self.model.prior_1(features))
+        mean, scale_class = super().step_1(features)
+        return mean.round(), scale_class
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        seen = compand(plain(y16) / UNIT).clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC)
-        return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
+        mean, scale_class = super().step_2(features, y16)
+        return mean.round(), scale_class
 
     def check(self) -> None:
         """Nothing can be promised for floats."""
-
-
-def float_path(config: ConditionalConfig, model: nn.Module) -> FloatEntropy | FusedEntropy:
-    """The path that runs an entropy model in floats."""
-    return FusedEntropy(model) if config.spatial_prior == "quadtree" else FloatEntropy(config, model)
-
-
-def natural_path(config: ConditionalConfig, model: nn.Module) -> IntegerEntropy | FloatEntropy | FusedEntropy:
-    """The path that an entropy model was trained for: integers where it can have them."""
-    return IntegerEntropy(config, model) if config.portable else float_path(config, model)

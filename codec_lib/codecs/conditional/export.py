@@ -1,11 +1,10 @@
 """From a trained `ConditionalModel` to the checkpoint that ships, and back.
 
 The checkpoint holds the float networks in float16, the probability path as integers, the integer tables of latents and
-motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin's weights go into a second
-file, `<name>-float`, which only experiments need.
+motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin has the same weights.
 
-A model whose probabilities depend on floats has no integers to ship and no twin: its entropy model is kept in float16 like the rest,
-with tables of hyper-latents made once, here.
+A model whose probabilities depend on floats has no integers to ship: its entropy model is kept in float16 like the rest, with
+tables of hyper-latents made once, here.
 """
 
 from __future__ import annotations
@@ -17,16 +16,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
-from codec_lib.codecs.conditional.config import config_from
-from codec_lib.codecs.conditional.entropy_path import FloatEntropy, FusedEntropy, IntegerEntropy
+from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
+from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.context_path import ContextEntropy
+from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
+from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
-from codec_lib.codecs.intra.export import twin_path
 from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import UsageError
 
-KIND, TWIN_KIND = "conditional", "conditional-float"
+KIND = "conditional"
 FLOAT_PARTS = ("context.", "g_a.", "h_a.", "g_s.", "flow.")
 PRECISE = ("log_gain", "log_basic")
 """Gains stay in float32: their exponentials multiply everything."""
@@ -37,7 +37,7 @@ class Parts(NamedTuple):
     (first four bytes) of the I-frame codec's checkpoint; digest: of this one."""
 
     model: ConditionalModel
-    entropy: IntegerEntropy | FloatEntropy | FusedEntropy
+    entropy: IntegerEntropy | ContextEntropy | FusedEntropy
     tables: CodingTables
     motion: MotionCoder | FusedEntropy
     intra: str
@@ -45,58 +45,51 @@ class Parts(NamedTuple):
 
 
 def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: str) -> str:
-    """Write the checkpoint, and the float twin where there is one. Returns the checkpoint's SHA-256."""
+    """Write a checkpoint. Returns its SHA-256."""
     c = model.config
-    state = {n: t.detach().cpu() for n, t in model.state_dict().items()}
-    kept = FLOAT_PARTS if c.portable else (*FLOAT_PARTS, "entropy.")
-    tensors = {n: t if n.endswith(PRECISE) else t.half() for n, t in state.items() if n.startswith(kept)}
+    state = {n: t.detach().cpu() for n, t in model.state_dict().items() if n.startswith(_float_parts(c))}
+    tensors = {n: t if n.endswith(PRECISE) else t.half() for n, t in state.items()}
     tensors |= _packed("tables.", tables)
-    if c.motion == "lattice":
-        tensors |= _packed("motion.", motion)
-    else:
-        tensors |= _packed("motion_z.", motion.z_tables)
-    if c.spatial_prior == "quadtree":
-        tensors |= _packed("z.", model.entropy.z.tables())
+    tensors |= _packed("motion.", motion) if c.motion == "lattice" else _packed("motion_z.", motion.z_tables)
     if c.portable:
         integer = IntegerEntropy(c, model.entropy.cpu())
         integer.check()
         tensors |= {f"entropy.{n}": t for n, t in integer.packed().items()}
-    config = {"model": asdict(c), "intra": intra}
-    if c.portable:
-        twin = {n.removeprefix("entropy."): t.half() for n, t in state.items() if n.startswith("entropy.")}
-        save_checkpoint(twin_path(path), twin, config, TWIN_KIND)
-    return save_checkpoint(path, tensors, config, KIND)
+    elif c.spatial_prior == "quadtree":
+        tensors |= _packed("z.", model.entropy.z.tables())
+    return save_checkpoint(path, tensors, {"model": asdict(c), "intra": intra}, KIND)
 
 
 def load_parts(path: Path, entropy: str | None = None) -> Parts:
     """Read a checkpoint with its probability path, "integer" or "float"; None: integer where it has one.
 
-    Raises MissingWeights, UsageError.
+    Raises MissingWeights; UsageError for a file that is no such checkpoint, or has no such path.
     """
     tensors, values, digest = load_checkpoint(path, KIND)
-    c = config_from(values["model"])
-    if entropy == "integer" and not c.portable:
-        raise UsageError(f"the prior of '{Path(path).name}' looks at floats and has no integer form: use entropy 'float'")
+    c = config_from(ConditionalConfig, values["model"])
     model = ConditionalModel(c)
-    kept = FLOAT_PARTS if c.portable else (*FLOAT_PARTS, "entropy.")
-    floats = {n: t.float() for n, t in tensors.items() if n.startswith(kept)}
+    floats = {n: t.float() for n, t in tensors.items() if n.startswith(_float_parts(c))}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
     tables = CodingTables.from_arrays(_part("tables.", tensors))
     if c.motion == "lattice":
         motion = MotionCoder.from_arrays(_part("motion.", tensors))
     else:
         motion = FusedEntropy(model.flow.entropy, CodingTables.from_arrays(_part("motion_z.", tensors)))
-    if c.spatial_prior == "quadtree":
-        path_ = FusedEntropy(model.entropy, CodingTables.from_arrays(_part("z.", tensors)))
-    elif c.portable and entropy != "float":
-        path_ = IntegerEntropy(c)
+    if c.portable:
+        path_ = (FloatEntropy if entropy == "float" else IntegerEntropy)(c)
         path_.load_state_dict({n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")})
+    elif entropy == "integer":
+        raise UsageError(f"the prior of '{Path(path).name}' looks at floats and has no integer form: use entropy 'float'")
+    elif c.spatial_prior == "quadtree":
+        path_ = FusedEntropy(model.entropy, CodingTables.from_arrays(_part("z.", tensors)))
     else:
-        if c.portable:
-            twin, _, _ = load_checkpoint(twin_path(path), TWIN_KIND)
-            model.entropy.load_state_dict({n: t.float() for n, t in twin.items()})
-        path_ = FloatEntropy(c, model.entropy)
+        path_ = ContextEntropy(c, model.entropy)
     return Parts(model, path_, tables, motion, values["intra"], bytes.fromhex(digest)[:4])
+
+
+def _float_parts(c: ConditionalConfig) -> tuple[str, ...]:
+    """Beginnings of the names of tensors that are kept as floats."""
+    return FLOAT_PARTS if c.portable else (*FLOAT_PARTS, "entropy.")
 
 
 def _packed(prefix: str, source: CodingTables | MotionCoder) -> dict[str, Tensor]:

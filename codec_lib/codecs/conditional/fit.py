@@ -7,7 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec
-from codec_lib.codecs.conditional.entropy_path import FusedEntropy, natural_path
+from codec_lib.codecs.conditional.context_path import float_path
+from codec_lib.codecs.conditional.entropy_path import IntegerEntropy
+from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.intra.codec import IntraCodec
@@ -22,7 +24,8 @@ def fit_tables(model: ConditionalModel, motion: MotionCoder | FusedEntropy, intr
 
     The model's entropy networks must be in their final, quantised form.
     """
-    entropy, density = natural_path(model.config, model.entropy), model.config.density
+    entropy = (IntegerEntropy if model.config.portable else float_path)(model.config, model.entropy)
+    density = model.config.density
     codec = ConditionalCodec(model, entropy, initial_tables(density), motion, intra, bytes(4))
     fit, rng = TableFit(density), np.random.default_rng(seed)
     for clip in clips:

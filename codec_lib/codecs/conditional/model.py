@@ -66,7 +66,7 @@ class ConditionalModel(nn.Module):
         W/8 + 1), None where motion is learned; u: relative qualities (N,) in [0, 1]."""
         t = reference.t + 1
         motion = self.flow(x, reference, nodes, u, self.quantise)
-        contexts = self.context(reference.x_hat, reference.feature, motion.flow, u, t)
+        contexts = self.context(reference.x_hat, reference.feature, motion.flow, u, reference.u, t)
         y = self.g_a(x, contexts, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
@@ -79,8 +79,3 @@ class ConditionalModel(nn.Module):
         x_hat, feature = self.g_s(y_hat, contexts, u)
         left = Reference(x_hat, feature, y_hat, u, motion.memory, t)
         return PFrame(left, contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)), motion.bits)
-
-    def lambdas(self, u: Tensor) -> Tensor:
-        """Rate-distortion trade at relative quality u, log-spaced."""
-        c = self.config
-        return c.lambda_low * (c.lambda_high / c.lambda_low) ** u

@@ -18,14 +18,15 @@ import numpy as np
 from codec_lib.codecs.conditional.lattice import REACH, STEPS, Step, lattice_shape, neighbours
 from codec_lib.entropy.tables import CodingTables, from_counts
 
-N_LEVELS = 3
-"""Search weights that have statistics of their own."""
-SPREAD_EDGES = (1, 2, 5)
+N_LEVELS = 4
+"""Groups of qualities that have statistics of their own; low ones move little."""
+PAST_EDGES = (1, 2, 4)
+SPREAD_EDGES = (1, 2, 5, 12)
 SURPRISE_EDGES = (1, 4)
 OTHER_EDGES = (1, 3)
 """Lower ends of the bins after the first, in quarter pixels."""
-BINS = (N_LEVELS, len(STEPS), 4, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1, len(OTHER_EDGES) + 2)
-"""Level; step; difference one frame ago (0, 1, more, no earlier field); spread; surprise; the horizontal difference (three
+BINS = (N_LEVELS, len(STEPS), len(PAST_EDGES) + 2, len(SPREAD_EDGES) + 1, len(SURPRISE_EDGES) + 1, len(OTHER_EDGES) + 2)
+"""Level; step; difference one frame ago (four bins, or no earlier field); spread; surprise; the horizontal difference (three
 bins, or this is the horizontal one)."""
 N_CONTEXTS = int(np.prod(BINS))
 N_TABLES = 48
@@ -37,7 +38,7 @@ Exchange = Callable[[np.ndarray | None, np.ndarray], np.ndarray]
 
 
 def level_of(quality: int, n_qualities: int) -> int:
-    """Which search weight a quality uses: 0 (few motion bits) for the lowest third, 2 for the highest."""
+    """Which statistics a quality uses: 0 (few motion bits) for the lowest quarter, 3 for the highest."""
     return min(N_LEVELS * quality // n_qualities, N_LEVELS - 1)
 
 
@@ -45,7 +46,7 @@ def walk(exchange: Exchange, level: int, previous: np.ndarray | None, shape: tup
          field: np.ndarray | None = None) -> np.ndarray:
     """Go through a field in coding order, handing every difference to ``exchange``.
 
-    level: which search weight the field was made with, 0 to 2. previous: the field one frame earlier, None after an I frame.
+    level: whose statistics, 0 to 3. previous: the field one frame earlier, None after an I frame.
     shape: rows and columns of the lattice. field: int (2, R, C) where it is known (encoder), None where it is to be found.
     Returns the field, int16 (2, R, C).
     """
@@ -56,8 +57,9 @@ def walk(exchange: Exchange, level: int, previous: np.ndarray | None, shape: tup
         for rows, columns, near_rows, near_columns, inside in sets:
             around = nodes[:, near_rows, near_columns]  # (2, k, ...)
             predicted = _predict(step, around, inside)
-            past = None if previous is None else _past(step, previous.astype(np.int64), rows, columns, near_rows, near_columns,
-                                                       inside, predicted)
+            past = None
+            if previous is not None:
+                past = _past(step, previous.astype(np.int64), rows, columns, near_rows, near_columns, inside, predicted)
             spread = _range(around, inside)
             unexpected = (surprise[near_rows, near_columns] * inside).max(axis=0)
             other = None
@@ -114,11 +116,11 @@ def _range(around: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def _contexts(level: int, step: int, past: np.ndarray | None, spread: np.ndarray, surprise: np.ndarray,
               other: np.ndarray | None) -> np.ndarray:
     """Index of the context, 0 to N_CONTEXTS - 1, same shape as ``spread``."""
-    past_bin = np.full(spread.shape, 3) if past is None else np.minimum(np.abs(past), 2)
-    other_bin = np.full(spread.shape, 3) if other is None else np.searchsorted(OTHER_EDGES, other, side="right")
-    bins = (np.full(spread.shape, level), np.full(spread.shape, step), past_bin,
-            np.searchsorted(SPREAD_EDGES, spread, side="right"), np.searchsorted(SURPRISE_EDGES, surprise, side="right"),
-            other_bin)
+    def binned(value: np.ndarray | None, edges: tuple[int, ...]) -> np.ndarray:
+        return np.full(spread.shape, len(edges) + 1) if value is None else np.searchsorted(edges, np.abs(value), side="right")
+
+    bins = (np.full(spread.shape, level), np.full(spread.shape, step), binned(past, PAST_EDGES), binned(spread, SPREAD_EDGES),
+            binned(surprise, SURPRISE_EDGES), binned(other, OTHER_EDGES))
     return np.ravel_multi_index(bins, BINS)
 
 

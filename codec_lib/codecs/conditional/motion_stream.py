@@ -15,11 +15,11 @@ from torch import Tensor
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
-from codec_lib.codecs.conditional.latent_stream import LatentStream, Latents
+from codec_lib.codecs.conditional.latent_stream import Latents, LatentStream
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.learned_motion import LearnedMotion
 from codec_lib.codecs.conditional.motion_coding import MotionCoder, level_of
-from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, luma, search
+from codec_lib.codecs.conditional.motion_search import WEIGHT_TIMES_LAMBDA, luma, search
 from codec_lib.codecs.conditional.state import Earlier, State
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.latent_coder import UNIT
@@ -41,19 +41,19 @@ class LatticeStream:
     """Fields of integers (`lattice`). coder: the statistics they are coded with."""
 
     def __init__(self, coder: MotionCoder, config: ConditionalConfig, device: torch.device):
-        self.coder, self.n_qualities, self.device = coder, config.n_qualities, device
+        self.coder, self.config, self.device = coder, config, device
 
     def estimate(self, frame: Tensor, state: State, u: Tensor, quality: int) -> FrameMotion:
         """frame: uint8 (1, 3, H, W), sides multiples of 64."""
-        weight = LEVEL_WEIGHTS[level_of(quality, self.n_qualities)]
-        return self._known(search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight))
+        weight = WEIGHT_TIMES_LAMBDA / float(self.config.lambdas(u))
+        return self._known(search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion))
 
     def push(self, encoder: Encoder, motion: FrameMotion, state: State, quality: int) -> tuple:
-        self.coder.encode(encoder, motion.symbols[0], level_of(quality, self.n_qualities), state.motion)
+        self.coder.encode(encoder, motion.symbols[0], level_of(quality, self.config.n_qualities), state.motion)
         return ()
 
     def pop(self, decoder: Decoder, state: State, u: Tensor, quality: int, size: tuple[int, int], index: int) -> FrameMotion:
-        return self._known(self.coder.decode(decoder, level_of(quality, self.n_qualities), state.motion, *size))
+        return self._known(self.coder.decode(decoder, level_of(quality, self.config.n_qualities), state.motion, *size))
 
     def _known(self, field: np.ndarray) -> FrameMotion:
         nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)

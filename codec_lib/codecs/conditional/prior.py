@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
+from codec_lib.codecs.conditional.context import STEP_ANCHORS, at_step
 from codec_lib.codecs.conditional.context_prior import ContextPrior
 from codec_lib.codecs.conditional.lattice import UNIT
 from codec_lib.codecs.conditional.reference import Reference
@@ -33,9 +34,6 @@ from codec_lib.layers.dct import block_basis
 
 CELL = BLOCK * UNIT
 """A cell of the latent grid in quarter pixels."""
-STEP_RANGE = 0.25
-"""Steps in relative quality from one frame to the next that the table of steps covers, either way."""
-STEP_ANCHORS = 5
 
 
 def shift_cells(latent: Tensor, nodes: Tensor) -> Tensor:
@@ -144,7 +142,7 @@ class TemporalEntropyModel(nn.Module):
 
     def step_offset(self, step: Tensor) -> Tensor:
         """What a change of relative quality since the frame before adds, (N, f), before rounding; step: (N,) in [-1, 1]."""
-        return interpolate_anchors(self.quality_step, (step / (2 * STEP_RANGE) + 0.5).clamp(0, 1))
+        return at_step(self.quality_step, step)
 
     def z_position(self, u: Tensor) -> Tensor:
         """Class positions of z, (N, C_z, 1, 1)."""

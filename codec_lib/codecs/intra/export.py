@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from codec_lib.checkpoint import load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel
 from codec_lib.entropy.tables import CodingTables
@@ -43,7 +43,7 @@ def save_parts(path: Path, model: IntraModel, tables: CodingTables) -> str:
 def load_parts(path: Path, entropy: str) -> tuple[IntraModel, IntegerEntropy | FloatEntropy, CodingTables, bytes]:
     """Read a checkpoint: float networks, probability path ("integer" or "float"), tables, 4-byte digest."""
     tensors, values, digest = load_checkpoint(path, KIND)
-    config = IntraConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    config = config_from(IntraConfig, values)
     model = IntraModel(config)
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(FLOAT_PARTS)}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)

@@ -1,0 +1,67 @@
+"""Checkpoints: configurations come back as they were, and what is missing or foreign is one clear line."""
+
+from dataclasses import asdict, dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from codec_lib.checkpoint import (
+    DIFFUSERS_WEIGHTS,
+    config_from,
+    diffusers_part,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from codec_lib.errors import MissingWeights, UsageError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    widths: tuple[int, ...] = (2, 3)
+    scale: float = 1.0
+
+
+class Small(nn.Module):
+    def __init__(self, config: Sizes):
+        super().__init__()
+        self.config = config
+        self.layer = nn.Linear(*config.widths)
+
+
+def test_a_model_comes_back_from_its_file(tmp_path):
+    model = Small(Sizes((4, 5), 0.5))
+    save_checkpoint(tmp_path / "a.safetensors", {n: t.half() for n, t in model.state_dict().items()}, asdict(model.config), "small")
+    loaded = load_model(tmp_path / "a.safetensors", "small", Small, Sizes)
+    assert loaded.config == model.config and not loaded.training
+    assert loaded.layer.weight.dtype == torch.float32 and torch.equal(loaded.layer.weight, model.layer.weight.half().float())
+
+
+def test_settings_of_another_version_are_told():
+    with pytest.raises(UsageError, match=r"unknown to Sizes \(depth, heads\)"):
+        config_from(Sizes, {"heads": 3, "widths": [1, 2], "depth": 1})
+
+
+def test_other_files_are_told(tmp_path):
+    with pytest.raises(MissingWeights, match="no checkpoint 'none.safetensors'"):
+        load_checkpoint(tmp_path / "none.safetensors", "small")
+    save_checkpoint(tmp_path / "a.safetensors", {"x": torch.ones(1)}, {}, "other")
+    with pytest.raises(UsageError, match="of 'other', not of 'small'"):
+        load_checkpoint(tmp_path / "a.safetensors", "small")
+    (tmp_path / "b.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(UsageError, match="not a safetensors checkpoint"):
+        load_checkpoint(tmp_path / "b.safetensors", "small")
+
+
+@pytest.mark.parametrize("inner", ["part", "."])
+def test_a_part_of_a_folder_in_diffusers_format(tmp_path, inner):
+    folder = tmp_path / inner
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(MissingWeights, match="holds no engine: name a folder with part/config.json"):
+        diffusers_part(tmp_path, "part", "engine")
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(MissingWeights, match="lacks its weights"):
+        diffusers_part(tmp_path, "part", "engine")
+    (folder / DIFFUSERS_WEIGHTS[-1]).write_text("{}")
+    assert diffusers_part(tmp_path, "part", "engine") == folder
