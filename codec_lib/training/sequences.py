@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, lattice_shape
 from codec_lib.codecs.conditional.motion_search import LEVEL_WEIGHTS, luma, search_levels
 from codec_lib.errors import MissingData
 from codec_lib.training.data import VIDEO_SUFFIXES, training_files
@@ -35,17 +35,18 @@ class Sequences:
     folders: searched for video files; folders named "dev" are left out. cache: where fields are kept. crop: side in
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
+    fields: whether motion is wanted at all; without it, it has no levels.
     Raises MissingData if there is no clip.
     """
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
-                 progress: Callable[[int, int], None] | None = None):
+                 fields: bool = True, progress: Callable[[int, int], None] | None = None):
         self.crop, self.random, self.clips = crop, random.Random(seed), []
         paths = training_files(folders, VIDEO_SUFFIXES)
         for i, path in enumerate(paths):
             kept = cache / f"motion-{_key(path)}.npz"
-            if search or kept.is_file():
-                self.clips += _load(path, kept, crop)
+            if search or kept.is_file() or not fields:
+                self.clips += _load(path, kept, crop, fields)
             if progress:
                 progress(i + 1, len(paths))
         if not self.clips:
@@ -82,13 +83,15 @@ def _key(path: Path) -> str:
     return hashlib.sha256(repr((path.name, path.stat().st_size, LEVEL_WEIGHTS)).encode()).hexdigest()[:16]
 
 
-def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
+def _load(path: Path, kept: Path, crop: int, fields: bool) -> list[Sequence]:
     frames = read_video(path).frames
     height, width = (side - side % COARSEST for side in frames.shape[-2:])
     if min(height, width) < crop or len(frames) < 2:
         return []
     frames = frames[:, :, :height, :width].contiguous()
-    if kept.is_file():
+    if not fields:
+        motion = np.zeros((len(frames) - 1, 0, 2, *lattice_shape(height, width)), np.int16)
+    elif kept.is_file():
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]

@@ -75,7 +75,8 @@ class ConditionalConfig:
     motion: str = "lattice"
     """"lattice": integers, searched by the encoder and coded by counted statistics. "learned": a flow estimated by SpyNet
     and coded as latents."""
-    motion_channels: int = 64
+    motion_channels: int = 64  # of learned motion: of its latents, hyper-latents and features
+    flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # of each level of its flow estimation
     temporal_prior: str = "symbols"
     """What the prior knows of earlier frames. "symbols": decoded integers only, so that streams decode everywhere. "context":
     also the coarsest temporal context, in floats, as the papers have it: streams are marked as not portable."""

@@ -64,7 +64,7 @@ class LearnedMotion(nn.Module):
     def __init__(self, c: ConditionalConfig):
         super().__init__()
         n = c.motion_channels
-        self.estimate = SpyNet()
+        self.estimate = SpyNet(c.flow_widths)
         self.g_a = MotionEncoder(n, c.anchors)
         self.h_a = hyper_encoder(n, n, deep=True)
         self.entropy = FusedEntropyModel(n, n, context=None, context_channels=0, fused=2 * n, density=c.density)
