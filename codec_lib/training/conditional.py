@@ -197,14 +197,24 @@ def train(args, meter) -> Path:
     return path
 
 
+@torch.no_grad()
 def start_from(model: ConditionalModel, checkpoint: Path) -> None:
-    """Take over the weights of a checkpoint. Raises UsageError where it is of another configuration."""
+    """Take over the weights of a checkpoint. What the lab codec lacks of one that looks at the temporal context starts at zero.
+
+    Raises UsageError where anything else is missing.
+    """
     parts = load_parts(checkpoint)
-    if parts.model.config != model.config:
-        raise UsageError(f"'{checkpoint.name}' has another configuration than the model to be trained: name one of its profile")
-    model.load_state_dict(parts.model.state_dict())
-    if model.config.portable:
-        model.entropy.load_state_dict(parts.entropy.trainable(model.config).state_dict())
+    known = parts.model.state_dict()
+    if parts.model.config.portable:
+        known |= {f"entropy.{n}": t for n, t in parts.entropy.trainable(parts.model.config).state_dict().items()}
+    missing = {n for n, t in model.state_dict().items() if n not in known or known[n].shape != t.shape}
+    added = {n for n in missing if n.startswith("entropy.context.")}
+    if wrong := sorted(missing - added):
+        raise UsageError(f"'{checkpoint.name}' does not fit the model to be trained ({wrong[0]} differs): name one of its profile")
+    model.load_state_dict({n: t if n in added else known[n] for n, t in model.state_dict().items()})
+    if added:
+        torch.nn.init.zeros_(model.entropy.context.second.weight)
+        torch.nn.init.zeros_(model.entropy.context.second.bias)
     set_quantise(model.entropy, model.config.portable)
 
 

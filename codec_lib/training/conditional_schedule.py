@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
 
-LEARNS = ("all", "motion", "content")
-
 
 @dataclass(frozen=True)
 class Stage:
     """A part of the training. until: share of the whole at which it ends. frames: P frames that are trained together.
     lead: at most so many P frames are coded before them without training, so that errors have had time to add up.
-    rate: whether bits count. learns: "motion" (its networks alone, for a good prediction), "content" (all but these) or "all"."""
+    rate: whether bits count. learns: "motion" (its networks alone, for a good prediction
+    of the first P frame), "content" (all but these) or "all"."""
 
     until: float
     frames: int
