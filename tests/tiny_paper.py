@@ -20,7 +20,7 @@ def tiny_paper_model(seed=0):
     torch.manual_seed(seed)
     model = ConditionalModel(TINY_PAPER)
     with torch.no_grad():
-        for conv, factor in ((model.g_a.head[-1], 60), (model.flow.g_a.leave[-1], 60), (model.h_a[-1], 30), (model.flow.h_a[-1], 30)):
+        for conv, factor in ((model.g_a.head[-1], 60), (model.flow.g_a.leave[-1], 15), (model.h_a[-1], 30), (model.flow.h_a[-1], 30)):
             conv.weight.mul_(factor)
         for gain in (model.g_a.gain, model.flow.g_a.gain):
             gain.log_gain.copy_(torch.linspace(-1, 1, 4)[:, None])
