@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from codec_lib.errors import UsageError
+from codec_lib.errors import BitstreamError, UsageError
 from codec_lib.video.clip import Video
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) after each frame or packet."""
 
@@ -81,3 +83,12 @@ def load_codec(name: str, profile: str | None = None, **options) -> Codec:
         raise UsageError(f"unknown codec '{key}': choose from {', '.join(CODECS)}")
     module, _, factory = CODECS[key].partition(":")
     return getattr(importlib.import_module(module), factory)(base, named_profile or profile, **options)
+
+
+def until_damage(decoded: Iterable[T], salvaged: bool) -> Iterator[T]:
+    """What a decoder yields, in order; with ``salvaged``, up to the first BitstreamError instead of raising it."""
+    try:
+        yield from decoded
+    except BitstreamError:
+        if not salvaged:
+            raise

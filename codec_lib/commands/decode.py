@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from codec_lib.commands.streams import open_stream
-    from codec_lib.errors import UsageError
+    from codec_lib.errors import BitstreamError, UsageError
     from codec_lib.video.io import check_video_output, write_video
 
     check_video_output(args.output, force=args.force)
@@ -34,7 +34,13 @@ def run(args: argparse.Namespace) -> None:
     how = {"salvaged": True} if damage else {}
     with progress("decoding") as advance:
         start = time.perf_counter()
-        video = codec.decode(stream, advance, **how)
+        try:
+            video = codec.decode(stream, advance, **how)
+        except BitstreamError as error:  # intact bytes that decode to other symbols
+            if how or not args.salvage:
+                raise
+            damage = str(error)
+            video = codec.decode(stream, advance, salvaged=True)
         seconds = time.perf_counter() - start
     write_video(video, args.output, force=args.force)
     if args.json:

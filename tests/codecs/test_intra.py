@@ -124,6 +124,7 @@ def test_symbols_that_do_not_match_are_reported_not_shown():
     with pytest.raises(SymbolMismatch, match="packet 1") as info:
         codec.decode(write_stream(header, packets))
     assert info.value.packet == 1
+    assert len(codec.decode(write_stream(header, packets), salvaged=True)) == 1  # the frame before it
 
 
 def packet_starts(stream):

@@ -27,7 +27,7 @@ from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
 from codec_lib.codecs.conditional.state import Coded, Earlier, State
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.protocol import Codec, Progress
+from codec_lib.codecs.protocol import Codec, Progress, until_damage
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.container import (
     NOT_PORTABLE,
@@ -187,8 +187,9 @@ class ConditionalCodec(Codec):
     def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
         """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
         header, packets = (salvage if salvaged else read_stream)(stream)
+        self._accept(header, packets, salvaged)
         frames = []
-        for coded in self._read(header, packets, salvaged):
+        for coded in until_damage(self._read(header, packets), salvaged):
             frames.append(crop(coded.state.frame, (header.height, header.width)))
             if progress:
                 progress(len(frames), header.frames)
@@ -199,19 +200,24 @@ class ConditionalCodec(Codec):
     @torch.inference_mode()
     def symbols_sha256(self, stream: bytes) -> str:
         """SHA-256 over the symbols of all frames: motion (P frames), z, y of each, as little-endian int16."""
+        header, packets = read_stream(stream)
+        self._accept(header, packets)
         total = hashlib.sha256()
-        for coded in self._read(*read_stream(stream)):
+        for coded in self._read(header, packets):
             for symbols in coded.symbols:
                 total.update(symbols.astype("<i2").tobytes())
         return total.hexdigest()
 
-    def _read(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> Iterator[Coded]:
-        """Decode packets one by one. Raises a BitstreamError."""
+    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
+        """Raise a BitstreamError unless this is a stream for this codec."""
         header.require(self.name, self.profile, self.checkpoint)
         if header.quality not in self.qualities:
             raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
         if len(packets) != header.frames and not salvaged:
             raise CorruptStream(f"{header.frames} frames are announced, {len(packets)} packets are there")
+
+    def _read(self, header: StreamHeader, packets: list[Packet]) -> Iterator[Coded]:
+        """Decode packets one by one. Raises a BitstreamError."""
         state = None
         for index, packet in enumerate(packets):
             coded = self._decode_packet(header, packet, index, state)

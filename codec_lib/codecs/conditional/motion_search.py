@@ -74,22 +74,25 @@ class Matcher:
 
 
 def search(current: np.ndarray, reference: np.ndarray, weight: float, previous: np.ndarray | None = None,
-           flow: np.ndarray | None = None) -> np.ndarray:
+           flow: np.ndarray | None = None, start: np.ndarray | None = None) -> np.ndarray:
     """Field for predicting ``current`` from ``reference``.
 
     current, reference: luma float32 (H, W) in 0..255, sides multiples of 64. weight: squared error that a bit is worth.
     previous: field of the frame before, for ideas. flow: dense flow to take ideas from, DIS unless given.
+    start: a field found with a higher weight, whose nodes of spacing 16 are begun with; that takes half the time.
     Returns int16 (2, H/8 + 1, W/8 + 1).
     """
     flow = dense_flow(current, reference) if flow is None else flow
-    nodes = None
+    nodes = None if start is None else start[:, ::2, ::2]
     for spacing, lengths in LENGTHS.items():
+        if start is not None and spacing > JOINT_SPACING:
+            continue
         matcher = Matcher(current, reference, spacing)
         every = spacing // SPACING
         ideas = [averaged(flow, spacing)] + ([] if previous is None else [previous[:, ::every, ::every]])
         if nodes is None:
             nodes = adjust(matcher, weight, np.zeros_like(ideas[0]), lengths, ideas)
-        else:
+        elif start is None or spacing < JOINT_SPACING:
             nodes = leave_predictions(matcher, weight, refine(nodes), lengths, ideas)
         if spacing == JOINT_SPACING:
             nodes = adjust(matcher, weight, nodes, JOINT_LENGTHS, ideas)
@@ -99,8 +102,11 @@ def search(current: np.ndarray, reference: np.ndarray, weight: float, previous: 
 def search_levels(current: np.ndarray, reference: np.ndarray, previous: np.ndarray | None = None) -> np.ndarray:
     """Fields for all of `LEVEL_WEIGHTS`, int16 (levels, 2, H/8 + 1, W/8 + 1). previous: those of the frame before."""
     flow = dense_flow(current, reference)
-    return np.stack([search(current, reference, weight, None if previous is None else previous[i], flow)
-                     for i, weight in enumerate(LEVEL_WEIGHTS)])
+    fields = []
+    for i, weight in enumerate(LEVEL_WEIGHTS):
+        before = None if previous is None else previous[i]
+        fields.append(search(current, reference, weight, before, flow, start=fields[-1] if fields else None))
+    return np.stack(fields)
 
 
 def adjust(matcher: Matcher, weight: float, nodes: np.ndarray, lengths: tuple[int, ...], ideas: list[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codec_lib.codecs.intra.entropy_path import UNIT, FloatEntropy, IntegerEntropy, relative
 from codec_lib.codecs.intra.model import Analysis, IntraConfig, IntraModel, Synthesis
-from codec_lib.codecs.protocol import Codec, Progress
+from codec_lib.codecs.protocol import Codec, Progress, until_damage
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.container import (
     NOT_PORTABLE,
@@ -125,8 +125,9 @@ class IntraCodec(Codec):
     def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
         """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
         header, packets = (salvage if salvaged else read_stream)(stream)
+        self._accept(header, packets, salvaged)
         frames, (h, w) = [], (header.height, header.width)
-        for _, y16 in self._symbols(header, packets, salvaged):
+        for _, y16 in until_damage(self._symbols(header, packets, salvaged), salvaged):
             frames.append(crop(self.picture(y16, header.quality), (h, w)))
             if progress:
                 progress(sum(map(len, frames)), header.frames)
@@ -138,6 +139,7 @@ class IntraCodec(Codec):
     def symbols_sha256(self, stream: bytes) -> str:
         """SHA-256 over the symbols of all frames: z then y of each, as little-endian int16."""
         header, packets = read_stream(stream)
+        self._accept(header, packets)
         total = hashlib.sha256()
         for symbols, _ in self._symbols(header, packets):
             for z, y in zip(*symbols, strict=True):
@@ -147,8 +149,7 @@ class IntraCodec(Codec):
     def _symbols(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False
                  ) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Tensor]]:
         """Decode packets batch by batch: ((z, y symbols), y_hat in sixteenths), each (n, C, ., .)."""
-        self._accept(header, packets, salvaged)
-        batch = self._batch(header.width, header.height)
+        batch = 1 if salvaged else self._batch(header.width, header.height)  # a bad packet must not cost its neighbours
         for start in range(0, len(packets), batch):
             yield self._decode_batch(packets[start : start + batch], start, header)
 
@@ -156,7 +157,8 @@ class IntraCodec(Codec):
         """Frames at once: ``batch``, or fewer where frames are large, so that memory stays bounded."""
         return max(1, min(self.batch, BATCH_PIXELS // (width * height)))
 
-    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> None:
+    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
+        """Raise a BitstreamError unless this is a stream for this codec."""
         header.require(self.name, self.profile, self.checkpoint)
         if header.quality not in self.qualities:
             raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
