@@ -6,7 +6,7 @@ import torch
 from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
-from codec_lib.codecs.conditional.config import PAPER
+from codec_lib.codecs.conditional.profiles import PAPER
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.entropy.fit import initial_tables

@@ -1,8 +1,9 @@
 """Coding a latent in the two steps of the dual prior, as training estimates it.
 
 Two networks, `prior_1` and `prior_2`, say what is likely: the first from the features alone (hyper-latents, earlier
-frames), the second also from the latents of step 1, which it sees companded. A head gives 2 C channels on the grid of hidden activations: C means, in latent steps, and C positions among the scale
-classes, divided by 8 so that a step of one in either is about as large in bits.
+frames), the second also from the latents of step 1, which it sees companded. A head gives 2 C channels on the grid of hidden
+activations: C means, in latent steps, and C positions among the scale classes, divided by 8 so that a step of one in either is
+about as large in bits.
 """
 
 from __future__ import annotations

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from codec_lib.checkpoint import checkpoint_path
-from codec_lib.codecs.conditional import INTRA_PROFILE
-from codec_lib.codecs.conditional.config import ConditionalConfig, profile_config
+from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.motion_coding import fit_motion, level_of
+from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
+from codec_lib.codecs.conditional.profiles import with_options as with_options
 from codec_lib.codecs.intra import load as load_intra
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel
@@ -66,9 +67,9 @@ class ConditionalRecipe(Recipe):
     high ones; without the logarithm the costliest sequences decide the gradient alone.
 
     The gradient runs through all frames of a sequence, so what a frame leaves to the next counts (the "cascaded" loss of
-    the published codecs). The entropy model runs in integers where it will, and rates are those of rounded symbols, from the first step:
-    with 1.5 latents a pixel, nearly all of them zero, the 0.16 bits that additive noise charges for a sure zero would come
-    to 0.24 bits a pixel, ten times the rate of a good P frame.
+    the published codecs). The entropy model runs in integers, where streams will be portable, and rates are those of rounded
+    symbols, from the first step: with 1.5 latents a pixel, nearly all of them zero, the 0.16 bits that additive noise charges
+    for a sure zero would come to 0.24 bits a pixel, ten times the rate of a good P frame.
     """
 
     name = "conditional"
@@ -182,7 +183,7 @@ def train(args, meter) -> Path:
     """Train the conditional codec as the command line asks, export it, and write its card beside it."""
     config = profile_config(args.profile)
     sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
-    intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE[args.profile])
+    intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE)
     intra = load_intra_parts(intra_path, "float")[0]
     recipe = ConditionalRecipe(sequences, intra, config, batch=args.batch, seed=args.seed)
     if args.start:

@@ -1,6 +1,7 @@
 """The `conditional` codec: P frames conditioned on the frame before, I frames by `intra`.
 
-Structure of DCVC-DC (papers.md 4.1), in two sizes of the same classes, which a configuration (`config`) puts together from parts:
+Structure of DCVC-DC (papers.md 4.1), in two sizes of the same classes, which a configuration (`config`, named by `profiles`) puts
+together from parts:
 
     motion       integers on a lattice (`lattice`, `motion_search`, `motion_coding`), or a learned flow (`learned_motion`)
     contexts     `context`, from the warped frame, or from features aligned scale by scale (`alignment`)
@@ -15,20 +16,16 @@ from pathlib import Path
 
 from codec_lib.errors import MissingWeights, UsageError
 
-INTRA_PROFILE = {"lab": "lab", "lab-context": "lab", "paper": "lab"}
-"""I-frame codec of each profile. DCVC-DC's own intra network is not here yet; I frames of the lab codec serve."""
-
 
 def load(name: str = "conditional", profile: str | None = None, *, checkpoint: Path | str | None = None,
          intra: Path | str | None = None, entropy: str | None = None, device: str = "cpu", channels_last: bool = True,
          batch: int | None = None, **structure):
     """Make the conditional codec from its checkpoint and that of its I-frame codec.
 
-    profile: "lab" (default); "lab-context", the same with the papers' float prior; "paper", DCVC-DC's sizes. Only "lab" comes
-        with a checkpoint.
+    profile: "lab" (default), "paper" (DCVC-DC's sizes), or one of these with choices, see `profiles`. Only "lab" comes with a
+        checkpoint.
     checkpoint, intra: other files than those shipped.
-    entropy: "integer" (portable streams), "float" (at lab size the float twins of both codecs), or None: integer where the profile
-        has it.
+    entropy: "integer" (portable streams), "float" (float twins of both codecs), or None: integer where the profile has it.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     structure: ``intra_period``, ``intra_offset``, ``offsets``, ``cut``, see `codec.Structure`.
     Raises MissingWeights, UsageError.
@@ -36,8 +33,8 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
     from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.conditional.codec import ConditionalCodec, structure_with
-    from codec_lib.codecs.conditional.config import profile_config
     from codec_lib.codecs.conditional.export import load_parts
+    from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config, require_profile
 
     profile = profile or "lab"
     profile_config(profile)
@@ -51,7 +48,8 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
                              f"codec_lib train conditional --profile {profile} --data DIR', then give it with checkpoint=FILE or "
                              f"copy it to {checkpoint_path('conditional', profile).parent}")
     parts = load_parts(path, entropy)
-    i_codec = intra_room.load("intra", INTRA_PROFILE[profile], checkpoint=intra, entropy=entropy or "integer", device=device,
+    require_profile(parts.model.config, profile, path.name)
+    i_codec = intra_room.load("intra", INTRA_PROFILE, checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
     if i_codec.checkpoint.hex() != parts.intra:
         raise MissingWeights(f"the conditional codec was trained with intra checkpoint {parts.intra}, "

@@ -87,8 +87,9 @@ class ConditionalCodec(Codec):
     name = "conditional"
 
     def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | ContextEntropy | FusedEntropy,
-                 tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *, profile: str = "lab", device: str = "cpu",
-                 channels_last: bool = True, rdo_weight: float = RDO_WEIGHT, structure: Structure | None = None):
+                 tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *,
+                 profile: str = "lab", device: str = "cpu", channels_last: bool = True, rdo_weight: float = RDO_WEIGHT,
+                 structure: Structure | None = None):
         c = self.config = model.config
         self.profile, self.device = profile, torch.device(device)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -1,9 +1,9 @@
-"""Sizes and kinds of the `conditional` codec: what makes the lab profile and the paper profile of the same classes."""
+"""Sizes and kinds of the `conditional` codec: what makes one set of classes a lab model or DCVC-DC (`profiles`)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -16,9 +16,10 @@ CHOICES = {
     "alignment": ("frame", "features"),
     "motion": ("lattice", "learned"),
     "temporal_prior": ("symbols", "context"),
-    "spatial_prior": ("two-step", "quadtree"),
+    "spatial_prior": ("dual", "quadtree"),
     "density": ("gaussian", "laplace"),
 }
+"""What can be chosen, and from what. No value belongs to two of them, so that values alone can name a profile."""
 CODINGS = CHOICES["coding"]
 KINDS = ("bottleneck", "residual", "narrow", "unet")
 MERGES = ("1x1", "3x3", "concatenate")
@@ -26,7 +27,7 @@ MERGES = ("1x1", "3x3", "concatenate")
 
 @dataclass(frozen=True)
 class ConditionalConfig:
-    """Sizes and kinds of the P-frame networks. Defaults are the lab profile; `PAPER` is DCVC-DC's P-frame network.
+    """Sizes and kinds of the P-frame networks. Defaults are the lab profile.
 
     Networks work at three scales, 1 / fold, 1 / (2 fold) and 1 / (4 fold) of the frame; triples go with these, finest first.
     Raises UsageError for values that do not exist or do not go together.
@@ -80,8 +81,10 @@ class ConditionalConfig:
     temporal_prior: str = "symbols"
     """What the prior knows of earlier frames. "symbols": decoded integers only, so that streams decode everywhere. "context":
     also the coarsest temporal context, in floats, as the papers have it: streams are marked as not portable."""
-    spatial_prior: str = "two-step"  # or "quadtree"
-    density: str = "gaussian"  # or "laplace"
+    spatial_prior: str = "dual"
+    """In how many steps latents are decoded (`codec_lib.entropy.priors`). "dual": two. "quadtree": four."""
+    density: str = "gaussian"
+    """Of latents around their means: "gaussian" or "laplace"."""
 
     def __post_init__(self):
         for field, choices in CHOICES.items():
@@ -93,8 +96,8 @@ class ConditionalConfig:
                 raise UsageError(f"{part} '{wrong[0]}' does not exist: choose from {', '.join(known)}")
         if self.fold not in (1, 2, 4):
             raise UsageError(f"fold {self.fold} does not lead to latents at 1/16: choose 1, 2 or 4")
-        if self.spatial_prior == "two-step" and self.motion != "lattice":
-            raise UsageError("the two-step prior follows motion on the lattice: choose motion 'lattice' or the quadtree prior")
+        if self.spatial_prior == "dual" and self.motion != "lattice":
+            raise UsageError("the dual prior follows motion on the lattice: choose motion 'lattice' or spatial_prior 'quadtree'")
         if self.spatial_prior == "quadtree" and self.temporal_prior != "context":
             raise UsageError("the quadtree prior is there in floats only: choose temporal_prior 'context' with it")
 
@@ -120,27 +123,3 @@ class ConditionalConfig:
     def lambdas(self, u: Tensor) -> Tensor:
         """Rate-distortion trade at relative quality u, log-spaced."""
         return self.lambda_low * (self.lambda_high / self.lambda_low) ** u
-
-
-LAB = ConditionalConfig()
-PAPER = ConditionalConfig(
-    coding="conditional", linear=False, fold=1, widths=(48, 64, 96), feature_channels=48, y_channels=128, z_channels=128,
-    context_blocks=(1, 1, 1), context_kinds=("residual",) * 3,
-    analysis_blocks=(0, 1, 1), analysis_kinds=("narrow",) * 3, analysis_merges=("concatenate",) * 3,
-    synthesis_blocks=(2, 1, 1), synthesis_kinds=("unet", "narrow", "narrow"),
-    synthesis_merges=("3x3", "concatenate", "concatenate"), up_kernel=3, fine_width=32, head_width=96,
-    gain_scale=1, anchors=4, lambda_low=85 / 255**2, lambda_high=840 / 255**2,
-    alignment="features", feature_adaptors=True, motion="learned", temporal_prior="context", spatial_prior="quadtree",
-    density="laplace",
-)
-"""P frames of DCVC-DC (Li et al. 2023): 19,778,563 parameters. Widths and blocks from its official code, papers.md 4.1."""
-
-PROFILES = {"lab": LAB, "lab-context": replace(LAB, temporal_prior="context"), "paper": PAPER}
-"""lab-context: the lab networks with the papers' float prior, to measure what streams that decode everywhere cost."""
-
-
-def profile_config(profile: str) -> ConditionalConfig:
-    """Sizes of a profile. Raises UsageError for one that does not exist."""
-    if profile not in PROFILES:
-        raise UsageError(f"conditional has no profile '{profile}': choose from {', '.join(PROFILES)}")
-    return PROFILES[profile]

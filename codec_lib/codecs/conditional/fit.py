@@ -18,8 +18,8 @@ from codec_lib.entropy.tables import CodingTables
 from codec_lib.video.clip import Video
 
 
-def fit_tables(model: ConditionalModel, motion: MotionCoder | FusedEntropy, intra: IntraCodec, clips: Iterable[Video], qualities: range,
-               seed: int = 0) -> CodingTables:
+def fit_tables(model: ConditionalModel, motion: MotionCoder | FusedEntropy, intra: IntraCodec, clips: Iterable[Video],
+               qualities: range, seed: int = 0) -> CodingTables:
     """Code each clip at a random quality and count the symbols of its P frames.
 
     The model's entropy networks must be in their final, quantised form.

@@ -57,7 +57,7 @@ class FusedEntropyModel(nn.Module):
     """Quantiser steps, means and scale classes of latents with ``channels`` channels.
 
     context: network whose output, (N, context_channels, h, w), is fused too, or None. fused: width at which sources meet.
-    density: see `ConditionalConfig`.
+    density: see `ConditionalConfig.density`.
     """
 
     def __init__(self, channels: int, z_channels: int, *, context: nn.Module | None, context_channels: int, fused: int,

@@ -41,10 +41,10 @@ class LatticeMotion(nn.Module):
 
 MOTIONS = {"lattice": LatticeMotion, "learned": LearnedMotion}
 HYPER_ENCODERS = {
-    "two-step": prior.hyper_encoder,
+    "dual": prior.hyper_encoder,
     "quadtree": lambda c: fused_prior.hyper_encoder(c.y_channels, c.z_channels, deep=False),
 }
-ENTROPY_MODELS = {"two-step": prior.TemporalEntropyModel, "quadtree": fused_prior.ContentEntropyModel}
+ENTROPY_MODELS = {"dual": prior.TemporalEntropyModel, "quadtree": fused_prior.ContentEntropyModel}
 
 
 class ConditionalModel(nn.Module):
