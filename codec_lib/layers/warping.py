@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codec_lib.layers.precision import in_float32
+
 
 def warp(x: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """Sample x at p + flow(p) for each pixel p; beyond the border the nearest pixel counts.
@@ -14,7 +16,7 @@ def warp(x: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Float32 whatever autocast says: in bfloat16 a position beyond 256 would be known to two pixels only.
     """
     height, width = x.shape[-2:]
-    with torch.autocast(x.device.type, enabled=False):
+    with in_float32(x):
         flow = flow.float()
         columns = torch.arange(width, device=x.device) + flow[:, 0]
         rows = torch.arange(height, device=x.device)[:, None] + flow[:, 1]

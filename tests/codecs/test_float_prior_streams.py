@@ -149,7 +149,7 @@ def test_fitted_tables_and_the_checkpoint_round_trip(profile, tmp_path):
         load_parts(path, "integer")
 
 
-@pytest.mark.parametrize("profile", ["paper", "lab-context"])
+@pytest.mark.parametrize("profile", ["paper", "lab-context", "lab-residual"])
 def test_profiles_without_a_checkpoint_say_how_to_get_one(profile):
     with pytest.raises(MissingWeights, match=f"train conditional --profile {profile}") as error:
         load_codec("conditional", profile=profile)
@@ -157,7 +157,8 @@ def test_profiles_without_a_checkpoint_say_how_to_get_one(profile):
 
 
 def test_tiny_paper_is_of_the_papers_kinds():
-    from codec_lib.codecs.conditional.config import CHOICES, PAPER
+    from codec_lib.codecs.conditional.config import CHOICES
+    from codec_lib.codecs.conditional.profiles import PAPER
 
     for field in (*CHOICES, "fold", "context_kinds", "analysis_kinds", "synthesis_kinds", "analysis_merges", "synthesis_merges",
                   "gain_scale", "linear", "feature_adaptors", "up_kernel", "anchors"):

@@ -18,6 +18,7 @@ from codec_lib.codecs.conditional.reference import CodedMotion, MotionMemory, Re
 from codec_lib.entropy.integer import LIMIT, round_through
 from codec_lib.layers.blocks import SharedQualityScale, SubpixelUp
 from codec_lib.layers.depth_conv import DepthConvBlock
+from codec_lib.layers.precision import in_float32
 from codec_lib.layers.residual import ResidualDown, ResidualUp
 from codec_lib.layers.spynet import SpyNet
 
@@ -74,7 +75,7 @@ class LearnedMotion(nn.Module):
         """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; nodes: not used; u: relative qualities (N,). rounded: what
         bits are measured on."""
         memory, e = reference.motion, self.entropy
-        with torch.autocast(x.device.type if x.is_cuda else "cpu", enabled=False):
+        with in_float32(x):
             y = self.latents(x.float(), reference.x_hat.float(), memory and memory.feature, u)
             z = self.h_a(y)
             bits_z = e.z.bits(z, rounded)

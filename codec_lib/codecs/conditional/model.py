@@ -26,6 +26,7 @@ from codec_lib.codecs.conditional.learned_motion import LearnedMotion
 from codec_lib.codecs.conditional.reference import CodedMotion, PFrame
 from codec_lib.codecs.conditional.reference import Reference as Reference
 from codec_lib.entropy.integer import LIMIT, round_through
+from codec_lib.layers.precision import in_float32
 
 
 class LatticeMotion(nn.Module):
@@ -70,8 +71,7 @@ class ConditionalModel(nn.Module):
         y = self.g_a(x, contexts, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
-        kind = "cuda" if x.is_cuda else "cpu"
-        with torch.autocast(kind, enabled=False):  # tables come from here: float32, exact for integers
+        with in_float32(x):  # tables come from here: float32, exact for integers
             e = self.entropy
             bits_z = e.bits_z(z, u, self.quantise)
             features = e.expect(z_hat, reference, nodes, u, contexts.c2, self.quantise)
