@@ -88,3 +88,14 @@ def test_shared_gains_are_a_basic_one_times_a_scale():
         gain.log_gain.copy_(torch.tensor([[1.0], [16.0]]).log())
     assert torch.allclose(gain.gain(torch.tensor([0.0, 0.25])), torch.tensor([[1.0, 2, 4], [2, 4, 8]]))
     assert size(gain) == 3 + 2
+
+
+def test_a_halving_block_takes_every_second_position_as_shortcut():
+    torch.manual_seed(0)
+    block, x = ResidualDown(3, 4), torch.randn(1, 3, 8, 6)
+    strided = torch.nn.functional.conv2d(x, block.shortcut.weight, block.shortcut.bias, stride=2)
+    with torch.no_grad():
+        block.second.weight.zero_()
+        block.second.bias.zero_()
+        assert torch.allclose(block(x), strided, atol=1e-6)
+    assert not [m for m in block.modules() if getattr(m, "stride", None) == (2, 2) and m.kernel_size == (1, 1)]
