@@ -9,6 +9,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionFit
@@ -50,6 +51,13 @@ def tiny_codec(path="integer", structure=None, **options):
     intra = tiny_intra_codec(path)
     return ConditionalCodec(model, entropy, initial_tables(), tiny_motion(), intra, b"\1\2\3\4",
                             structure=structure or Structure(cut=float("inf")), **options)
+
+
+def tiny_context_codec(**options):
+    """The same with the papers' float prior: profile lab-context."""
+    model = tiny_model(temporal_prior="context")
+    return ConditionalCodec(model, ContextEntropy(model.config, model.entropy), initial_tables(), tiny_motion(), tiny_intra_codec(),
+                            b"\1\2\3\4", profile="lab-context", structure=Structure(cut=float("inf")), **options)
 
 
 def moving_video(frames=3, height=70, width=90, seed=0, step=(2, 1)):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT, lattice_shape
 from codec_lib.codecs.conditional.motion_search import luma, search_each
 from codec_lib.errors import MissingData
 from codec_lib.training.data import IMAGE_SUFFIXES, VIDEO_SUFFIXES, load_photographs, training_files
@@ -43,17 +43,18 @@ class Sequences:
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
     film_share: share of the sequences that are films of photographs (`film`), where the folders hold any.
+    fields: whether motion is wanted at all; without it, there are no weights.
     Raises MissingData if there is no clip.
     """
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
-                 film_share: float = 0.35, progress: Callable[[int, int], None] | None = None):
-        self.crop, self.random, self.clips = crop, random.Random(seed), []
+                 film_share: float = 0.35, fields: bool = True, progress: Callable[[int, int], None] | None = None):
+        self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(FIELD_WEIGHTS) if fields else 0
         paths = training_files(folders, VIDEO_SUFFIXES)
         for i, path in enumerate(paths):
             kept = cache / f"motion-{_key(path)}.npz"
-            if search or kept.is_file():
-                self.clips += _load(path, kept, crop)
+            if search or kept.is_file() or not fields:
+                self.clips += _load(path, kept, crop, fields)
             if progress:
                 progress(i + 1, len(paths))
         if not self.clips:
@@ -93,20 +94,22 @@ class Sequences:
 
     def _film(self, length: int) -> tuple[Tensor, Tensor]:
         f, m = film(self.random.choice(self.photographs), length, self.crop, self.random)
-        return f, m[:, None].expand(-1, len(FIELD_WEIGHTS), -1, -1, -1)
+        return f, m[:, None].repeat(1, self.fields, 1, 1, 1)
 
 
 def _key(path: Path) -> str:
     return hashlib.sha256(repr((path.name, path.stat().st_size, FIELD_WEIGHTS, UNIT, LONGEST)).encode()).hexdigest()[:16]
 
 
-def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
+def _load(path: Path, kept: Path, crop: int, fields: bool = True) -> list[Sequence]:
     frames = read_video(path).frames[:LONGEST]
     height, width = (side - side % COARSEST for side in frames.shape[-2:])
     if min(height, width) < crop or len(frames) < 2:
         return []
     frames = frames[:, :, :height, :width].contiguous()
-    if kept.is_file():
+    if not fields:
+        motion = np.zeros((len(frames) - 1, 0, 2, *lattice_shape(height, width)), np.int16)
+    elif kept.is_file():
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]

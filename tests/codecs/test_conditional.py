@@ -70,7 +70,7 @@ def test_trained_form_and_shipped_form_say_the_same():
         with torch.no_grad():
             real = None if features is None else features / 16
             trained = e.features(z, y16 / 16, real, nodes, u, u_ref, True)
-            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, features, before), nodes, quality))
+            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, features is None, before, features), nodes, quality))
 
 
 def test_training_can_go_on_from_shipped_integers():
@@ -79,7 +79,7 @@ def test_training_can_go_on_from_shipped_integers():
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
     for features in (None, torch.randint(-127, 128, (1, TINY.prior_features, 8, 12)).float()):
-        a, b = (e.features(z, Earlier(y16, features, 5), nodes, 5) for e in (shipped, again))
+        a, b = (e.features(z, Earlier(y16, features is None, 5, features), nodes, 5) for e in (shipped, again))
         assert (a - b).abs().max() <= 1 and (a - b).abs().mean() < 0.1
         (mean_a, class_a), (mean_b, class_b) = shipped.step_2(a, y16), again.step_2(a, y16)
         assert (mean_a - mean_b).abs().max() <= 1 and (class_a - class_b).abs().max() <= 1
@@ -90,7 +90,7 @@ def test_the_float_twin_says_nearly_the_same_and_is_no_integer_network():
     integer, twin = (c(TINY, tiny_model().entropy) for c in (IntegerEntropy, FloatEntropy))
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
-    exact, real = (e.features(z, Earlier(y16, None, 5), nodes, 5) for e in (integer, twin))
+    exact, real = (e.features(z, Earlier(y16, True, 5), nodes, 5) for e in (integer, twin))
     assert torch.equal(exact, exact.round()) and not torch.equal(real, real.round())
     assert (exact - real).abs().max() < 4
     mean, scale_class = twin.step_1(real)
