@@ -75,10 +75,10 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                     raise
                 results.failures.append(_failure(None, source.name, None, error))
                 continue
-            fingerprint = _fingerprint(video)
-            if config["clips"].get(video.name, fingerprint) != fingerprint:  # the name now stands for other frames
+            now = fingerprint(video)
+            if config["clips"].get(video.name, now) != now:  # the name now stands for other frames
                 results.records = [r for r in results.records if r.clip != video.name]
-            config["clips"][video.name] = fingerprint
+            config["clips"][video.name] = now
             points = [(name, codec, q) for name, codec in loaded.items() for q in wanted[name]]
             for done, (name, codec, quality) in enumerate(points):
                 if progress:
@@ -166,7 +166,7 @@ def _keep(folder: Path, name: str, stream: bytes, decoded: Decoded) -> None:
     write_video(decoded.video, folder / f"{name}.mkv", force=True)
 
 
-def _fingerprint(video: Video) -> str:
+def fingerprint(video: Video) -> str:
     """Short digest of the frames a number was measured on."""
     return hashlib.sha256(video.frames.numpy().tobytes()).hexdigest()[:16]
 

@@ -7,7 +7,7 @@ decoded on the way, so every part runs. A decoder runs all but the parts of `ENC
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import torch
@@ -90,11 +90,20 @@ def parameters(model: ConditionalModel) -> Counter:
 
 def macs(model: ConditionalModel, height: int = HEIGHT, width: int = WIDTH) -> Counter:
     """Multiply-accumulates of each part for one frame, sides multiples of 64, of all, and of what a decoder runs."""
-    counted = count_macs(model, *inputs(model.config, height, width))
-    leaves = [n for n, m in model.named_modules() if n and not next(m.children(), None)]
-    found = _summed((part_of(n, model.config), counted.modules[n]) for n in leaves if n in counted.modules)
-    assert found[WHOLE] == counted.total, "something is computed outside the modules"
-    return found
+    counted = count_macs(model, *inputs(model.config, height, width)).modules
+    own = Counter(counted)  # less what modules inside of a module do: warping, for one, is done by a module that has others
+    for name in counted:
+        if name:
+            own[next(n for n in _around(name) if n in counted)] -= counted[name]
+    assert own.pop("") == 0, "something is computed outside the modules"
+    return _summed((part_of(name, model.config), n) for name, n in own.items())
+
+
+def _around(name: str) -> Iterator[str]:
+    """Names of the modules around a module, the nearest first; the whole model is ""."""
+    while name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 def _summed(counts) -> Counter:

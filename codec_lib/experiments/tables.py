@@ -6,6 +6,7 @@ A table is a module with
     PAPER                  what the papers print, each number with its location; {} where no paper has this table
     measure(clips, progress) -> Results       runs the experiment
     RESUMABLE = True                          where measure also takes out and resume, as `evaluate` does: for long ones
+    TAKES_CHECKPOINTS = True                  where measure also takes checkpoints, a folder: for weights that are not shipped
     rows(results) -> list of flat dicts       arranges what was measured; a measured cell's record id is under "ids"
 
 To add one, write the module and name it in TABLES.
@@ -31,6 +32,10 @@ TABLES: dict[str, str] = {
     "portability": "codec_lib.experiments.portability",
     "complexity": "codec_lib.experiments.complexity",
     "p-frame": "codec_lib.experiments.p_frame",
+    "low-delay-rd": "codec_lib.experiments.low_delay_rd",
+    "i-and-p": "codec_lib.experiments.i_and_p",
+    "coding-ablation": "codec_lib.experiments.coding_ablation",
+    "propagation": "codec_lib.experiments.propagation",
 }
 
 
@@ -40,20 +45,26 @@ def described() -> dict[str, str]:
 
 
 def table(name: str, *, recompute: bool = False, resume: bool = False, clips: Sequence[str] | None = None,
-          progress: Callable | None = None) -> dict:
+          progress: Callable | None = None, checkpoints: Path | None = None) -> dict:
     """A table as {"name", "paper", "rows", "provenance"}.
 
     recompute: measure and save data/results/<name>.json first; clips: on which clips, for tables that are about clips.
     resume: with recompute, of a table that is RESUMABLE: go on with a measurement that was broken off, else add clips to
         the saved one.
+    checkpoints: with recompute, of a table that TAKES_CHECKPOINTS: the folder that they lie in.
     Raises UsageError for an unknown name, MissingData when nothing has been measured yet.
     """
     module = _module(name)
     if resume and not getattr(module, "RESUMABLE", False):
         raise UsageError(f"the table '{name}' is measured in one go: leave out --resume")
+    options = {"clips": clips, "progress": progress}
+    if getattr(module, "TAKES_CHECKPOINTS", False):
+        options["checkpoints"] = checkpoints
+    elif checkpoints:
+        raise UsageError(f"the table '{name}' measures what is shipped: leave out --checkpoints")
     if recompute:
         start = time.perf_counter()
-        results = _measure(name, module, resume, clips=clips, progress=progress)
+        results = _measure(name, module, resume, **options)
         results.experiment = name
         results.provenance["seconds"] = round(time.perf_counter() - start, 1)
         results.save()

@@ -49,7 +49,10 @@ def test_parts_add_up(models, profile):
     model = models[profile]
     small, wide = macs(model, 64, 64), macs(model, 128, 192)
     for part in PARTS:  # every layer costs the same for each pixel; a lattice becomes a flow by products of larger matrices
-        assert wide[part] == 6 * small[part] or (profile, part) == ("lab", "motion decoder"), part
+        if (profile, part) == ("lab", "contexts"):  # and a spline needs coefficients beyond the border
+            assert wide[part] == pytest.approx(6 * small[part], rel=0.01)
+        else:
+            assert wide[part] == 6 * small[part] or (profile, part) == ("lab", "motion decoder"), part
     for found in (parameters(model), small):
         assert found[WHOLE] == sum(found[part] for part in PARTS)
         assert found[DECODING] == found[WHOLE] - sum(found[part] for part in ENCODER) > 0
