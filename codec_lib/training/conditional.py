@@ -46,7 +46,7 @@ BAD_AT = (
     "Trained for squared error on a few dozen short clips of natural video. Motion beyond 255 pixels a frame, cross-fades and "
     "flashes are predicted badly; at the lowest qualities texture is smoothed away. It refers to one frame before only."
 )
-FIT_CLIPS, FIT_FRAMES = 48, 6
+FIT_CLIPS, FIT_FRAMES = 96, 8
 """Crops of clips, and frames of each, on which coding tables are counted."""
 
 
