@@ -44,6 +44,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 """What the names of a part's tensors begin with; the first part that fits has them. fine: the finest scale."""
 ENCODER = ("motion estimation", "motion encoder", "contextual encoder", "hyper-encoder")
 """Parts that no decoder needs."""
+SIZE = "size"
+"""All parameters in millions, as the ledger's claim on the backbone counts them."""
 WHOLE, DECODING = "all", "all in decoding"
 PAPER_CELLS = {
     ("parameters", WHOLE): "building_blocks.parameters/dcvc-dc/value",
@@ -70,6 +72,7 @@ def measure(clips: Sequence[str] | None = None, progress: Callable[[int, int], N
             for part in (WHOLE, DECODING, *PARTS):
                 results.add_value(f"{what} {part}", counted[part] / unit if unit > 1 else counted[part],
                                   codec=label("conditional", profile))
+        results.add_value(SIZE, counts["parameters"][0][WHOLE] / 1e6, "M", codec=label("conditional", profile))
         if progress:
             progress(done + 1, len(PROFILES))
     return results

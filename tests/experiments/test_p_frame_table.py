@@ -5,11 +5,13 @@ import torch
 
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.profiles import profile_config
+from codec_lib.experiments.ledger import load_claims
 from codec_lib.experiments.p_frame import (
     DECODING,
     ENCODER,
     PAPER_CELLS,
     PARTS,
+    SIZE,
     WHOLE,
     macs,
     measure,
@@ -57,6 +59,12 @@ def test_parts_add_up(models, profile):
         assert found[WHOLE] == sum(found[part] for part in PARTS)
         assert found[DECODING] == found[WHOLE] - sum(found[part] for part in ENCODER) > 0
     assert parameters(model)[WHOLE] == sum(p.numel() for p in model.parameters())
+
+
+def test_the_size_is_that_of_the_ledgers_claim(results):
+    found = next(v for v in results.values if v.metric == SIZE and v.codec == "conditional@paper")
+    claim = next(c for c in load_claims() if c.id == "diffvc.backbone-size")
+    assert found.unit == claim.unit and claim.judge(found.value) == "reproduced"
 
 
 def test_lab_fits_two_cores(results):
