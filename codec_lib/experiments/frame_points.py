@@ -16,6 +16,7 @@ import numpy as np
 from codec_lib.codecs.protocol import Codec
 from codec_lib.entropy.account import framing_bytes
 from codec_lib.entropy.container import read_stream
+from codec_lib.errors import UsageError
 from codec_lib.experiments.evaluate import fingerprint
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Record, Results
@@ -37,7 +38,10 @@ class CodedClip:
     psnr: np.ndarray
 
     def of_frames(self, first: int, pixels: int) -> tuple[float, float]:
-        """Bits per pixel and mean PSNR of all frames from ``first`` on; pixels: of one frame."""
+        """Bits per pixel and mean PSNR of all frames from ``first`` on; pixels: of one frame. Raises UsageError where there are
+        none."""
+        if first >= len(self.bits):
+            raise UsageError(f"'{self.record.clip}' has {len(self.bits)} frames: give a clip of more than {first}")
         return float(self.bits[first:].mean() / pixels), float(self.psnr[first:].mean())
 
 

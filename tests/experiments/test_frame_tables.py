@@ -50,6 +50,8 @@ def test_bits_of_frames_are_the_stream_less_its_header():
     assert coded.record.metrics["psnr"] == pytest.approx(coded.psnr.mean())
     bpp, psnr = coded.of_frames(1, 70 * 90)
     assert bpp == pytest.approx(coded.bits[1:].sum() / (3 * 70 * 90)) and psnr == pytest.approx(coded.psnr[1:].mean())
+    with pytest.raises(UsageError, match="more than 4"):
+        coded.of_frames(4, 70 * 90)
 
 
 def test_the_account_of_a_stream_is_the_stream():
