@@ -20,6 +20,12 @@ from codec_lib.experiments.records import Results, load_results
 from codec_lib.experiments.tables import table
 
 FEW = (1, 4, 8, 11, 15)
+HEIGHT, WIDTH = 48, 60
+
+
+def film(frames, seed=0):
+    """A small moving picture, one block of 64x64 when padded."""
+    return moving_video(frames, HEIGHT, WIDTH, seed)
 
 
 @pytest.fixture
@@ -42,20 +48,20 @@ def few_qualities(codec):
 
 
 def test_bits_of_frames_are_the_stream_less_its_header():
-    codec, video = tiny_codec(), moving_video(4)
+    codec, video = tiny_codec(), film(4)
     coded = code_clip(codec, video, 9)
     parts = account(codec, coded.stream)
     assert coded.bits.sum() == 8 * (len(coded.stream) - sum(parts.header.values()))
     assert coded.record.bytes == len(coded.stream) and len(coded.psnr) == 4
     assert coded.record.metrics["psnr"] == pytest.approx(coded.psnr.mean())
-    bpp, psnr = coded.of_frames(1, 70 * 90)
-    assert bpp == pytest.approx(coded.bits[1:].sum() / (3 * 70 * 90)) and psnr == pytest.approx(coded.psnr[1:].mean())
+    bpp, psnr = coded.of_frames(1, HEIGHT * WIDTH)
+    assert bpp == pytest.approx(coded.bits[1:].sum() / (3 * HEIGHT * WIDTH)) and psnr == pytest.approx(coded.psnr[1:].mean())
     with pytest.raises(UsageError, match="more than 4"):
-        coded.of_frames(4, 70 * 90)
+        coded.of_frames(4, HEIGHT * WIDTH)
 
 
 def test_the_account_of_a_stream_is_the_stream():
-    codec, video = tiny_codec(), moving_video(4)
+    codec, video = tiny_codec(), film(4)
     stream = codec.encode(video, 9)
     parts = account(codec, stream)
     assert sum(parts.bits().values()) == 8 * len(stream)
@@ -67,7 +73,7 @@ def test_the_account_of_a_stream_is_the_stream():
 @pytest.mark.parametrize("make", [tiny_codec, tiny_context_codec])
 def test_a_decoders_replay_finds_the_encoders_classes(make):
     codec = make()
-    for coded in list(codec.code(moving_video(3), 9))[1:]:
+    for coded in list(codec.code(film(3), 9))[1:]:
         assert np.array_equal(replay(codec, coded.state.earlier.features, coded.symbols[-1]), coded.classes[-1])
 
 
@@ -82,7 +88,7 @@ def points(log, codec, video, qualities):
 
 
 def test_a_log_goes_on_where_it_was_broken_off_and_forgets_what_changed(tmp_path):
-    codec, video = tiny_intra_codec(), moving_video(2)
+    codec, video = tiny_intra_codec(), film(2)
     digest = {"intra@lab": "aa"}
     log = PointLog("try", {"frames": 2}, digest, tmp_path / "p.json")
     log.begin(video)
@@ -97,7 +103,7 @@ def test_a_log_goes_on_where_it_was_broken_off_and_forgets_what_changed(tmp_path
     assert again.curve("intra@lab", "moving", "bpp", "extra")[0][1] == 3.5 and len(again.results.earlier) == 1
     other_weights = PointLog("try", {"frames": 2}, {"intra@lab": "bb"}, None, saved)
     assert not other_weights.results.records and not other_weights.results.values
-    again.begin(moving_video(2, seed=5))
+    again.begin(film(2, seed=5))
     assert not again.results.records and not again.results.values
 
 
@@ -108,7 +114,7 @@ def test_a_log_goes_on_where_it_was_broken_off_and_forgets_what_changed(tmp_path
 def small_i_and_p(monkeypatch, results_folder):
     codecs = {INTRA_LABEL: few_qualities(tiny_intra_codec()), CONDITIONAL: few_qualities(tiny_codec())}
     monkeypatch.setattr(i_and_p, "load_codec", codecs.__getitem__)
-    monkeypatch.setattr(i_and_p, "find_clips", clips_of(moving_video(3)))
+    monkeypatch.setattr(i_and_p, "find_clips", clips_of(film(3)))
     return codecs
 
 
@@ -149,7 +155,7 @@ def test_share_is_the_rate_at_equal_quality():
     for name, factor in ((INTRA_LABEL, 1.0), (CONDITIONAL, 0.3)):
         codec, profile = name.split("@")
         for q in range(5):
-            record = code_clip(tiny_intra_codec(), moving_video(1), 3).record
+            record = code_clip(tiny_intra_codec(), film(1), 3).record
             made = type(record)(codec, profile, "c", 1, 8, 8, q, 100 * (q + 1), 100 * (q + 1) / 8, 1.0, 1.0, {"psnr": 30.0 + q})
             log.add(made, {"bpp of P": (factor * 2**q, "bit/pixel"), "psnr of P": (30.0 + q, "dB"), "motion": (1.0, "pixel/frame")})
     i_and_p._compare(log)
@@ -177,7 +183,7 @@ def test_the_ablation_compares_what_the_folder_holds(tmp_path, monkeypatch, resu
     made_of = {"lab-residual": tiny_codec(), "lab-context": tiny_context_codec()}
     made_of["lab-residual"].profile = "lab-residual"
     monkeypatch.setattr(coding_ablation, "load_codec", lambda name, profile, checkpoint: few_qualities(made_of[profile]))
-    monkeypatch.setattr(coding_ablation, "find_clips", clips_of(moving_video(3)))
+    monkeypatch.setattr(coding_ablation, "find_clips", clips_of(film(3)))
     made = table("coding-ablation", recompute=True, checkpoints=tmp_path)
     parts = [row for row in made["rows"] if "quality" in row]
     assert [(r["codec"], r["quality"]) for r in parts] == [(f"conditional@{p}", q) for p in made_of for q in FEW]
@@ -193,7 +199,7 @@ def test_a_clip_is_won_by_fewer_bits():
     for profile, factor in (("lab-residual", 1.0), ("lab-conditional", 0.8)):
         for clip, more in (("a", 1.0), ("b", 1.5 if profile == "lab-conditional" else 1.0)):
             for q in range(5):
-                record = code_clip(tiny_intra_codec(), moving_video(1), 3).record
+                record = code_clip(tiny_intra_codec(), film(1), 3).record
                 made = type(record)("conditional", profile, clip, 1, 8, 8, q, 100, 12.5, 1.0, 1.0, {"psnr": 30.0 + q})
                 log.add(made, {"bpp of P": (more * factor * 2**q, "bit/pixel"), "psnr of P": (30.0 + q, "dB"),
                                **{p: (0.1, "bit/pixel") for p in coding_ablation.PARTS}})
@@ -208,7 +214,7 @@ def test_a_clip_is_won_by_fewer_bits():
 
 
 def test_there_and_back():
-    video = moving_video(4)
+    video = film(4)
     long = propagation.there_and_back(video, 9)
     order = (0, 1, 2, 3, 2, 1, 0, 1, 2)
     assert all(torch.equal(long.frames[t], video.frames[i]) for t, i in enumerate(order))
@@ -227,7 +233,7 @@ def test_weights_become_offsets():
 def test_the_nearest_rate_is_found():
     codec = propagation.with_structure(tiny_codec(), offsets=(0, -2, 1, -2))
     assert codec.structure.cut == float("inf") and tiny_codec().structure.offsets == Structure().offsets
-    video = moving_video(4)
+    video = film(4)
     rates = {q: code_clip(codec, video, q).record.bpp for q in range(5, 12)}
     for start in (6, 10):
         found = propagation.nearest_rate(codec, video, start, 1.001 * rates[8], "conditional:hierarchical-0")
@@ -236,8 +242,8 @@ def test_the_nearest_rate_is_found():
 
 def test_propagation_from_records_alone(monkeypatch, results_folder):
     monkeypatch.setattr(propagation, "load_codec", lambda name: tiny_codec())
-    monkeypatch.setattr(propagation, "find_clips", clips_of(moving_video(3)))
-    monkeypatch.setattr(propagation, "FRAMES", 12)
+    monkeypatch.setattr(propagation, "find_clips", clips_of(film(3)))
+    monkeypatch.setattr(propagation, "FRAMES", 9)
     monkeypatch.setattr(propagation, "PERIODS", (0, 5))
     monkeypatch.setattr(propagation, "VARIANTS", {f"conditional:{k}-{p}@lab": (k, p) for p in (0, 5) for k in propagation.KINDS})
     made = table("propagation", recompute=True)
@@ -246,11 +252,11 @@ def test_propagation_from_records_alone(monkeypatch, results_folder):
     assert all(row["rate over flat"] == 0 for row in made["rows"] if "flat" in row["codec"])
     for name in propagation.VARIANTS:
         frames = propagation.curve(results, name)
-        assert len(frames) == 12 and frames == propagation.curve(results, name, "moving")
+        assert len(frames) == 9 and frames == propagation.curve(results, name, "moving")
     by_period = [sum((b & 0x80) > 0 for b in kinds(p)) for p in (0, 5)]
-    assert by_period == [1, 3]
+    assert by_period == [1, 2]
 
 
 def kinds(period):
     codec = propagation.with_structure(tiny_codec(), intra_period=period)
-    return [p.payload[0] for p in read_stream(codec.encode(propagation.there_and_back(moving_video(3), 12), 6))[1]]
+    return [p.payload[0] for p in read_stream(codec.encode(propagation.there_and_back(film(3), 9), 6))[1]]
