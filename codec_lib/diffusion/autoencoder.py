@@ -33,8 +33,9 @@ class AutoencoderConfig:
 
     unfold: pixels on a side that are folded into channels before the network; the network's own stages make up the rest of
         the stride of 8.
-    attention: whether the narrowest part looks at the whole picture at once, as Stable Diffusion's does. It takes a tenth
-        of the lab's operations at 256x256, and grows with the square of the frame.
+    attention: whether the narrowest part looks at the whole picture at once, as Stable Diffusion's does. At 256x256 that
+        would be a tenth of the lab's operations and, on a CPU, a quarter of the time of a training step; it grows with the
+        square of the frame.
     linear: whether networks add to a `LinearPath` or do all by themselves, as Stable Diffusion's do.
     scale: what latents are multiplied by to have about unit variance.
     """
@@ -71,8 +72,8 @@ PROFILES = {
 class LinearPath(nn.Module):
     """A matrix from each block of 8x8 pixels to its latent, and one back. Zero until `start_linear`, and never trained.
 
-    Sixteen principal components alone rebuild photographs at about 28 dB; the networks add what a matrix of one block cannot
-    know.
+    Sixteen principal components alone rebuild crops of the training pictures at 28.4 dB and an LPIPS of 0.12, where networks
+    begin at 11 dB and 0.79; these add what a matrix of one block cannot know.
     """
 
     def __init__(self, channels: int):
