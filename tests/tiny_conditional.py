@@ -9,9 +9,10 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
-from codec_lib.codecs.conditional.motion_coding import fit_motion
+from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.video.clip import Video
 
@@ -36,8 +37,12 @@ def tiny_model(seed=0, **changes):
 def tiny_motion():
     """Motion statistics of a few random smooth fields."""
     rng = np.random.default_rng(0)
-    fields = np.rint(rng.normal(0, 3, (4, 4, 2, 9, 9))).astype(np.int16)
-    return fit_motion([fields])
+    fit, previous = MotionFit(), [None] * 4
+    for fields in np.rint(rng.normal(0, 3, (4, 4, 2, 9, 9))).astype(np.int16):
+        for level, field in enumerate(fields):
+            fit.add(field, level, previous[level])
+        previous = fields
+    return fit.coder()
 
 
 def tiny_codec(path="integer", structure=None, **options):
@@ -46,6 +51,13 @@ def tiny_codec(path="integer", structure=None, **options):
     intra = tiny_intra_codec(path)
     return ConditionalCodec(model, entropy, initial_tables(), tiny_motion(), intra, b"\1\2\3\4",
                             structure=structure or Structure(cut=float("inf")), **options)
+
+
+def tiny_context_codec(**options):
+    """The same with the papers' float prior: profile lab-context."""
+    model = tiny_model(temporal_prior="context")
+    return ConditionalCodec(model, ContextEntropy(model.config, model.entropy), initial_tables(), tiny_motion(), tiny_intra_codec(),
+                            b"\1\2\3\4", profile="lab-context", structure=Structure(cut=float("inf")), **options)
 
 
 def moving_video(frames=3, height=70, width=90, seed=0, step=(2, 1)):

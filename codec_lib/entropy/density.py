@@ -40,3 +40,15 @@ def gaussian_bits(residual: Tensor, sigma: Tensor) -> Tensor:
     upper = torch.special.log_ndtr((0.5 - r) / sigma)
     lower = torch.special.log_ndtr((-0.5 - r) / sigma)
     return -(upper + torch.log1p(-torch.exp((lower - upper).clamp_max(-1e-6)))) / math.log(2)
+
+
+def laplace_bits(residual: Tensor, sigma: Tensor) -> Tensor:
+    """The same for a Laplace distribution of standard deviation ``sigma``, whose scale is sigma / sqrt(2)."""
+    r, scale = residual.abs(), sigma / math.sqrt(2)
+    outside = (0.5 - r).clamp_max(0) / scale + torch.log(-torch.expm1(-1 / scale) / 2)
+    near = r.clamp_max(0.5)  # the other branch must stay finite where it is not used: its gradient is multiplied by zero
+    inside = torch.log1p(-(torch.exp((near - 0.5) / scale) + torch.exp((-near - 0.5) / scale)) / 2)
+    return -torch.where(r < 0.5, inside, outside) / math.log(2)
+
+
+DENSITIES = {"gaussian": gaussian_bits, "laplace": laplace_bits}

@@ -7,25 +7,30 @@ was counted on training pictures, with the Gaussian where little was seen.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from codec_lib.entropy.density import class_sigmas
-from codec_lib.entropy.tables import TOTAL, CodingTables, from_counts, gaussian_tables
+from codec_lib.entropy.tables import TOTAL, CodingTables, from_counts, gaussian_tables, laplace_tables
 
 PRIOR_WEIGHT = 4000.0
 """Symbols that the Gaussian counts for beside those seen: a class seen less often keeps its Gaussian shape."""
 
 
-def initial_tables() -> CodingTables:
-    """Gaussian tables, one a scale class."""
-    return gaussian_tables(class_sigmas().tolist())
+def initial_tables(density: str = "gaussian") -> CodingTables:
+    """Tables of a density ("gaussian" or "laplace"), one a scale class."""
+    sigmas = class_sigmas()
+    if density == "laplace":
+        return laplace_tables((sigmas / math.sqrt(2)).tolist())
+    return gaussian_tables(sigmas.tolist())
 
 
 class TableFit:
     """Counts symbols by scale class. Histograms are made symmetric: means take care of asymmetry, and half the noise is gone."""
 
-    def __init__(self):
-        self.start = start = initial_tables()
+    def __init__(self, density: str = "gaussian"):
+        self.start = start = initial_tables(density)
         self.counts = [PRIOR_WEIGHT * start.row(k)[:-1] / TOTAL for k in range(len(start))]
         self.outside = [PRIOR_WEIGHT * float(start.row(k)[-1]) / TOTAL for k in range(len(start))]
 

@@ -1,11 +1,12 @@
-"""Symbols of a latent to bytes and back, in the two steps of the dual prior: what real encoders and decoders run.
+"""Symbols of a latent to bytes and back, in the steps of a spatial prior: what real encoders and decoders run.
 
 It works on any probability path that offers
 
-    step_1(features)          mean (in sixteenths) and scale class of every latent, knowing features only
-    step_2(features, y16)     the same, knowing the latents of step 1 (in sixteenths, zero elsewhere)
+    masks(C, H, W, device)            what is decoded in each step (`codec_lib.entropy.priors`)
+    step(index, features, y16)        mean (in sixteenths) and scale class of every latent, knowing the features and the latents
+                                      decoded so far (in sixteenths, zero elsewhere)
 
-with classes of one set of coding tables. `codec_lib.entropy.two_step` is the same in the form that is trained.
+with classes of one set of coding tables. `codec_lib.entropy.steps` is the same in the form that is trained.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.density import MEAN_FRAC
-from codec_lib.entropy.priors import dual_masks
 from codec_lib.entropy.quantise import quantise, rounding_thresholds
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
@@ -48,14 +48,12 @@ class LatentCoder:
 
     def quantise(self, y: Tensor, features: Tensor) -> Quantised:
         """Symbols for latents y (N, C, H, W) in quantiser steps, given the features of the path."""
-        first, _ = dual_masks(*y.shape[1:], device=self.device)
-        mean_1, class_1 = self.path.step_1(features)
-        sym_1 = self._round(y - mean_1 / UNIT, class_1)
-        seen = torch.where(first, sym_1 * UNIT + mean_1, 0.0)
-        mean_2, class_2 = self.path.step_2(features, seen)
-        sym_2 = self._round(y - mean_2 / UNIT, class_2)
-        symbols, classes = torch.where(first, sym_1, sym_2), torch.where(first, class_1, class_2)
-        y16 = torch.where(first, seen, sym_2 * UNIT + mean_2)
+        symbols = classes = y16 = torch.zeros_like(y)
+        for index, mask in enumerate(self.path.masks(*y.shape[1:], device=self.device)):
+            mean, class_now = self.path.step(index, features, y16)
+            now = self._round(y - mean / UNIT, class_now)
+            symbols, classes = torch.where(mask, now, symbols), torch.where(mask, class_now, classes)
+            y16 = torch.where(mask, now * UNIT + mean, y16)
         return Quantised(integers(symbols, np.int32), integers(classes, np.uint8), y16)
 
     def _round(self, residual: Tensor, classes: Tensor) -> Tensor:
@@ -63,7 +61,7 @@ class LatentCoder:
 
     def push(self, coder: Encoder, symbols: np.ndarray, classes: np.ndarray) -> None:
         """Write the symbols of one latent, (C, H, W)."""
-        for mask in dual_masks(*symbols.shape):
+        for mask in self.path.masks(*symbols.shape):
             chosen = mask[0].numpy()
             coder.push(symbols[chosen], classes[chosen], self.tables)
 
@@ -73,18 +71,15 @@ class LatentCoder:
 
         features: those of all N frames. first_packet: number of the first decoder's packet, for error messages.
         """
-        height, width = features.shape[-2:]
-        first, second = (m[0] for m in dual_masks(channels, height, width))
-        mask_1 = first.to(self.device)
-        mean_1, class_1 = self.path.step_1(features)
-        symbols = np.zeros((len(decoders), channels, height, width), np.int32)
-        classes = integers(class_1, np.uint8)
-        symbols[:, first] = pop_each(decoders, [c[first] for c in classes], self.tables, first_packet)
-        seen = torch.where(mask_1, self._float(symbols) * UNIT + mean_1, 0.0)
-        mean_2, class_2 = self.path.step_2(features, seen)
-        classes = integers(class_2, np.uint8)
-        symbols[:, second] = pop_each(decoders, [c[second] for c in classes], self.tables, first_packet)
-        return symbols, torch.where(mask_1, seen, self._float(symbols) * UNIT + mean_2)
+        shape = (channels, *features.shape[-2:])
+        symbols = np.zeros((len(decoders), *shape), np.int32)
+        y16 = self._float(symbols)
+        for index, mask in enumerate(self.path.masks(*shape, device=self.device)):
+            mean, classes = self.path.step(index, features, y16)
+            chosen, classes = mask[0].cpu().numpy(), integers(classes, np.uint8)
+            symbols[:, chosen] = pop_each(decoders, [c[chosen] for c in classes], self.tables, first_packet)
+            y16 = torch.where(mask, self._float(symbols) * UNIT + mean, y16)
+        return symbols, y16
 
     def _float(self, symbols: np.ndarray) -> Tensor:
         return torch.from_numpy(symbols).to(self.device).float()

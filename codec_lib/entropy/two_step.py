@@ -1,18 +1,22 @@
 """Coding a latent in the two steps of the dual prior, as training estimates it.
 
 Two networks, `prior_1` and `prior_2`, say what is likely: the first from the features alone (hyper-latents, earlier
-frames), the second also from the latents of step 1, which it sees companded. A head gives 2 C channels on the grid of hidden activations: C means, in latent steps, and C positions among the scale
-classes, divided by 8 so that a step of one in either is about as large in bits.
+frames), the second also from the latents of step 1, which it sees companded. A head gives 2 C channels on the grid of hidden
+activations: C means, in latent steps, and C positions among the scale classes, divided by 8 so that a step of one in either is
+about as large in bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits, sigma_of
-from codec_lib.entropy.integer import FRAC, LIMIT, round_through, to_grid
+from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits
+from codec_lib.entropy.integer import FRAC, LIMIT, to_grid
 from codec_lib.entropy.priors import dual_masks
+from codec_lib.entropy.steps import code_in_steps
 
 HEAD_LIMIT = 4095
 """Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
@@ -56,33 +60,29 @@ def compand_lookup(table: Tensor, y16: Tensor) -> Tensor:
     return table[y16.clamp(-COMPAND_RANGE, COMPAND_RANGE).long() + COMPAND_RANGE]
 
 
-def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: nn.Module, quantise: bool
-                      ) -> tuple[Tensor, Tensor]:
+def code_in_two_steps(y: Tensor, features: Tensor, prior_1: nn.Module, prior_2: nn.Module, quantise: bool,
+                      on_grid: bool | None = None, bits: Callable = gaussian_bits) -> tuple[Tensor, Tensor]:
     """Quantise y (N, C, H, W) and estimate its bits. Returns y_hat, same shape, and bits (N,).
 
     features: on the grid of hidden activations, (N, F, H, W). prior_1: F to 2 C channels. prior_2: F + C to 2 C channels.
-    quantise: whether what the networks see is rounded to its grid, and what the rate is measured on (`symbol_bits`).
+    quantise: what the rate is measured on (`symbol_bits`). on_grid: whether what the networks see is rounded to its grid;
+    the same unless given. bits: the density.
     """
-    first, _ = dual_masks(*y.shape[1:], device=y.device)
-    mean_1, position_1 = split_head(prior_1(features))
-    y_hat_1 = torch.where(first, round_through(y - mean_1) + mean_1, 0.0)
-    seen = to_grid(compand(y_hat_1), FRAC, LIMIT, quantise)
-    mean_2, position_2 = split_head(prior_2(torch.cat([features, seen], dim=1)))
-    mean = torch.where(first, mean_1, mean_2)
-    position = torch.where(first, position_1, position_2)
-    y_hat = torch.where(first, y_hat_1, round_through(y - mean_2) + mean_2)
-    return y_hat, symbol_bits(y - mean, sigma_of(position), quantise).sum(dim=(1, 2, 3))
+    on_grid = quantise if on_grid is None else on_grid
+
+    def head(step: int, y_hat: Tensor) -> tuple[Tensor, Tensor]:
+        if step == 0:
+            return split_head(prior_1(features))
+        seen = to_grid(compand(y_hat), FRAC, LIMIT, on_grid)
+        return split_head(prior_2(torch.cat([features, seen], dim=1)))
+
+    return code_in_steps(y, dual_masks(*y.shape[1:], device=y.device), head, quantise, bits)
 
 
-def symbol_bits(residual: Tensor, sigma: Tensor, rounded: bool) -> Tensor:
-    """Bits of each residual, same shape, by additive noise or, with ``rounded``, of the rounded one.
+class TwoSteps:
+    """What a probability path offers to `LatentCoder`, for paths that have `step_1(features)` and `step_2(features, y16)`."""
 
-    The rate under additive uniform noise is the mixed estimate of Minnen and Singh 2020. It makes a latent that always
-    rounds to zero cost 0.16 bits, which at low rates is more than all the real bits together. Rounding has no gradient,
-    so with ``rounded`` the residuals still get that of the noise; scales get that of the real bits.
-    """
-    noisy = residual + torch.rand_like(residual) - 0.5
-    if not rounded:
-        return gaussian_bits(noisy, sigma)
-    soft = gaussian_bits(noisy, sigma.detach())
-    return gaussian_bits(residual.detach().round(), sigma) + soft - soft.detach()
+    masks = staticmethod(dual_masks)
+
+    def step(self, index: int, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
+        return self.step_2(features, y16) if index else self.step_1(features)

@@ -26,10 +26,12 @@ TABLES: dict[str, str] = {
     "bd-anchors": "codec_lib.experiments.bd_anchors",
     "same-psnr": "codec_lib.experiments.same_psnr",
     "intra-rd": "codec_lib.experiments.intra_rd",
+    "intra-rates": "codec_lib.experiments.intra_rates",
     "entropy": "codec_lib.experiments.entropy_speed",
     "portability": "codec_lib.experiments.portability",
     "complexity": "codec_lib.experiments.complexity",
     "image-prior": "codec_lib.experiments.image_prior",
+    "p-frame": "codec_lib.experiments.p_frame",
 }
 
 

@@ -31,11 +31,11 @@ class ResidualBottleneck(nn.Module):
 
 
 class SubpixelUp(nn.Module):
-    """Twice the height and width: a 1x1 convolution to 4 c channels, then pixel shuffle."""
+    """Twice the height and width: a convolution (1x1 unless ``kernel`` says otherwise) to 4 c channels, then pixel shuffle."""
 
-    def __init__(self, channels_in: int, channels_out: int):
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1):
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, 4 * channels_out, 1)
+        self.conv = nn.Conv2d(channels_in, 4 * channels_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)
@@ -65,6 +65,28 @@ class QualityScale(nn.Module):
         return x * self.gain(u)[:, :, None, None].to(x.dtype)  # (N, C, H, W)
 
 
+class SharedQualityScale(nn.Module):
+    """One fixed positive gain a channel, times one for all channels that moves with the quality.
+
+    The form in which DCVC-HEM and DCVC-DC have their gains: q = q_basic * q_scale, a learned q_scale at each anchor. Here too the
+    logarithms are learned and interpolated, so gains stay positive. All start at 1.
+
+    channels: width of the feature map. anchors: learned points, at least 2.
+    """
+
+    def __init__(self, channels: int, anchors: int):
+        super().__init__()
+        self.log_basic = nn.Parameter(torch.zeros(channels))
+        self.log_gain = nn.Parameter(torch.zeros(anchors, 1))
+
+    def gain(self, u: Tensor) -> Tensor:
+        """Gains at relative quality ``u`` in [0, 1], shape (N,). Returns (N, channels)."""
+        return (self.log_basic + interpolate_anchors(self.log_gain, u)).exp()
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        return x * self.gain(u)[:, :, None, None].to(x.dtype)  # (N, C, H, W)
+
+
 def interpolate_anchors(table: Tensor, u: Tensor) -> Tensor:
     """Read rows of ``table`` (A, C) at relative positions ``u`` (N,) in [0, 1] by linear interpolation: (N, C)."""
     position = u.to(table.dtype) * (table.shape[0] - 1)
@@ -87,8 +109,7 @@ def scaled_blocks(channels: int, count: int, anchors: int) -> nn.ModuleList:
 
 
 def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
-    """Apply `scaled_blocks` to x (N, C, H, W) at relative qualities u (N,)."""
-    x = blocks[0](x, u)
-    for block in blocks[1:]:
-        x = block(x)
+    """Apply blocks one after the other to x (N, C, H, W); those that are gains are told the relative qualities u (N,)."""
+    for block in blocks:
+        x = block(x, u) if isinstance(block, QualityScale) else block(x)
     return x

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codec_lib.layers.precision import in_float32
+
 POLE = math.sqrt(3) - 2
 """Of the recursive filter that turns samples into coefficients of a cubic B-spline."""
 RADIUS = 9
@@ -22,7 +24,7 @@ def warp(x: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Float32 whatever autocast says: in bfloat16 a position beyond 256 would be known to two pixels only.
     """
     height, width = x.shape[-2:]
-    with torch.autocast(x.device.type, enabled=False):
+    with in_float32(x):
         flow = flow.float()
         columns = torch.arange(width, device=x.device) + flow[:, 0]
         rows = torch.arange(height, device=x.device)[:, None] + flow[:, 1]

@@ -1,13 +1,13 @@
 """Recipe of the `conditional` codec: distortion first, then rate, then longer and longer sequences.
 
-The I frames come from the shipped `intra` codec, which is not trained further. P frames start as that codec's linear
-transform and entropy model, applied to what the motion-compensated prediction leaves over.
+The I frames come from the shipped `intra` codec, which is not trained further. At lab size P frames start as that codec's linear
+transform and entropy model, applied to what the motion-compensated prediction leaves over. Learned motion has to be learned
+first, so there training begins with the motion networks alone (`conditional_schedule`).
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,25 +15,33 @@ import torch
 from torch import Tensor
 
 from codec_lib.checkpoint import checkpoint_path
-from codec_lib.codecs.conditional.config import ConditionalConfig, profile_config
+from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
-from codec_lib.codecs.conditional.motion_coding import fit_motion
+from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
+from codec_lib.codecs.conditional.profiles import with_options as with_options
 from codec_lib.codecs.intra import load as load_intra
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel
 from codec_lib.entropy.integer import set_quantise
+from codec_lib.errors import UsageError
+from codec_lib.layers.warping import warp
 from codec_lib.training.card import write_card
+from codec_lib.training.conditional_schedule import schedule_of
 from codec_lib.training.loop import Recipe
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 from codec_lib.video.clip import Video
 
-WHAT = (
-    "A low-delay video codec: motion on a lattice, temporal contexts, contextual encoder and decoder, hyper, temporal and "
-    "two-step prior in integers, 64 qualities in one model. I frames are coded by `intra`."
-)
+WHAT = {
+    "symbols": "A low-delay video codec: motion on a lattice, temporal contexts, contextual encoder and decoder, hyper, temporal and "
+               "two-step prior in integers, 64 qualities in one model. I frames are coded by `intra`.",
+    "context": "A low-delay video codec: temporal contexts, contextual encoder and decoder, hyper, temporal and spatial prior, 64 "
+               "qualities in one model. Its probabilities depend on floats: streams decode on the kind of machine that made them "
+               "only. I frames are coded by `intra`.",
+}
+"""By temporal prior."""
 BAD_AT = (
     "Trained for squared error on a few dozen short clips of natural video. Motion beyond 255 pixels a frame, cross-fades and "
     "flashes are predicted badly; at the lowest qualities texture is smoothed away. It refers to one frame before only."
@@ -42,36 +50,10 @@ FIT_CLIPS, FIT_FRAMES = 48, 6
 """Crops of clips, and frames of each, on which coding tables are counted."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training. until: share of the whole at which it ends. frames: P frames that are trained together.
-    lead: at most so many P frames are coded before them without training, so that errors have had time to add up.
-    rate: whether bits count."""
-
-    until: float
-    frames: int
-    lead: int = 0
-    rate: bool = True
-
-
-STAGES = (
-    Stage(0.02, frames=1, rate=False),
-    Stage(0.10, frames=1),
-    Stage(0.25, frames=2, lead=1),
-    Stage(0.55, frames=3, lead=3),
-    Stage(1.00, frames=3, lead=6),
-)
-QUALITY_JITTER = 0.12
-"""P frames of one sequence differ by up to so much in relative quality, as hierarchical quality will ask of them."""
 INTRA_BETTER = (0.0, 0.25)
 """Range of how much better an I frame is than the P frames that follow, in relative quality."""
 PREDICTION_WEIGHT = 0.1
 """Of the prediction's squared error beside that of the frame."""
-
-
-def stage_at(progress: float) -> Stage:
-    """The stage that training is in."""
-    return next(s for s in STAGES if progress < s.until or s is STAGES[-1])
 
 
 class ConditionalRecipe(Recipe):
@@ -83,9 +65,9 @@ class ConditionalRecipe(Recipe):
     high ones; without the logarithm the costliest sequences decide the gradient alone.
 
     The gradient runs through all frames of a sequence, so what a frame leaves to the next counts (the "cascaded" loss of
-    the published codecs). The entropy model runs in integers, and rates are those of rounded symbols, from the first step:
-    with 1.5 latents a pixel, nearly all of them zero, the 0.16 bits that additive noise charges for a sure zero would come
-    to 0.24 bits a pixel, ten times the rate of a good P frame.
+    the published codecs). The entropy model runs in integers, where streams will be portable, and rates are those of rounded
+    symbols, from the first step: with 1.5 latents a pixel, nearly all of them zero, the 0.16 bits that additive noise charges
+    for a sure zero would come to 0.24 bits a pixel, ten times the rate of a good P frame.
     """
 
     name = "conditional"
@@ -100,27 +82,44 @@ class ConditionalRecipe(Recipe):
         self.model = ConditionalModel(config)
         start_from_intra(self.model, intra)
         self.model.quantise = True
-        set_quantise(self.model.entropy, True)
+        set_quantise(self.model.entropy, self.model.config.portable)
+        self.schedule = schedule_of(self.model.config)
         self.random = random.Random(seed)
 
+    def at(self, progress: float) -> None:
+        learns = self.schedule.at(progress).learns
+        for name, p in self.model.named_parameters():
+            p.requires_grad_(learns == "all" or name.startswith("flow.") == (learns == "motion"))
+
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
-        stage = stage_at(progress)
+        stage, jitter = self.schedule.at(progress), self.schedule.jitter
         lead = self.random.randint(0, stage.lead)
-        x, motion = self.sequences.batch(self.batch, 1 + lead + stage.frames)
-        u = torch.tensor([self.random.random() for _ in range(self.batch)])
-        cost, bpp, mse = torch.zeros(self.batch), [], []
+        x, motion = self.batch_of(self.batch, 1 + lead + stage.frames)
+        u = torch.tensor([self.random.random() for _ in range(self.batch)], device=x.device)
+        cost, bpp, mse = torch.zeros(self.batch, device=x.device), [], []
         reference = self.intra_reference(x[0], (u + self.random.uniform(*INTRA_BETTER)).clamp(0, 1))
         for t in range(1, len(x)):
-            u_t = (u + self.random.uniform(-QUALITY_JITTER, QUALITY_JITTER)).clamp(0, 1)
+            u_t = (u + self.random.uniform(-jitter, jitter)).clamp(0, 1)
             with torch.set_grad_enabled(t > lead):
-                frame_bpp, frame_mse, prediction_mse, reference = self.p_frame(x[t], reference, motion[t - 1], u_t)
+                if stage.learns == "motion":
+                    frame_bpp, frame_mse = self.prediction(x[t], reference, u_t)
+                    error = frame_mse
+                else:
+                    frame_bpp, frame_mse, prediction_mse, reference = self.p_frame(x[t], reference, motion[t - 1], u_t)
+                    error = frame_mse + PREDICTION_WEIGHT * prediction_mse
             if t > lead:
-                lam = self.model.config.lambdas(u_t)
-                cost = cost + lam * (frame_mse + PREDICTION_WEIGHT * prediction_mse) + (frame_bpp if stage.rate else 0)
+                lam = self.model.config.lambdas(u_t) * self.schedule.weight(t)
+                cost = cost + lam * error + (frame_bpp if stage.rate else 0)
                 bpp.append(frame_bpp.mean().item())
                 mse.append(frame_mse.mean().item())
         loss = (cost / stage.frames).log().mean()
         return loss, {"loss": loss.item(), "bpp": sum(bpp) / len(bpp), "mse": sum(mse) / len(mse)}
+
+    def batch_of(self, n: int, length: int) -> tuple[Tensor, Tensor]:
+        """Crops and their motion, where the model is."""
+        device = next(self.model.parameters()).device
+        self.intra.to(device)
+        return tuple(part.to(device) for part in self.sequences.batch(n, length))
 
     def intra_reference(self, x: Tensor, u: Tensor) -> Reference:
         """What an I frame of relative quality u leaves to the first P frame."""
@@ -128,23 +127,31 @@ class ConditionalRecipe(Recipe):
             coded = self.intra(x.contiguous(memory_format=torch.channels_last), u)
         return Reference(rounded(coded.x_hat), None, coded.y_hat, u)
 
+    def prediction(self, x: Tensor, reference: Reference, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Of learned motion alone: bits per pixel, and squared error of the frame that it predicts on the 0..255 scale, (N,)."""
+        motion = self.model.flow(x, reference, None, u, self.model.quantise)
+        error = (warp(reference.x_hat, motion.flow) - x).pow(2).mean(dim=(1, 2, 3))
+        return motion.bits / (x.shape[2] * x.shape[3]), 255**2 * error
+
     def p_frame(self, x: Tensor, reference: Reference, motion: Tensor, u: Tensor):
         """Code one P frame: bits per pixel, squared errors on the 0..255 scale of frame and prediction, each (N,), and what
-        it leaves. motion: (weights, N, 2, R, C)."""
-        nodes = torch.stack([motion[min(int(len(motion) * q), len(motion) - 1), i] for i, q in enumerate(u)])
+        it leaves. motion: (weights, N, 2, R, C), not looked at where motion is learned."""
+        nodes = None
+        if self.model.config.motion == "lattice":
+            nodes = torch.stack([motion[min(int(len(motion) * q), len(motion) - 1), i] for i, q in enumerate(u)])
         coded = self.model(x.contiguous(memory_format=torch.channels_last), reference, nodes, u)
-        bpp = (coded.bits_y + coded.bits_z) / (x.shape[2] * x.shape[3])
+        bpp = (coded.bits_y + coded.bits_z + coded.bits_motion) / (x.shape[2] * x.shape[3])
         mse, prediction = (255**2 * (f - x).pow(2).mean(dim=(1, 2, 3)) for f in (coded.reference.x_hat, coded.x_bar))
         return bpp, mse, prediction, coded.reference._replace(x_hat=rounded(coded.reference.x_hat))
 
     def validate(self) -> dict[str, float]:
         """On fixed crops of the training clips, three P frames after an I frame: it shows progress, not quality."""
         state, self.sequences.random = self.sequences.random, random.Random(1)
-        x, motion = self.sequences.batch(8, 4)
+        x, motion = self.batch_of(8, 4)
         self.sequences.random = state
         result = {}
         for quality in (0, 21, 42, 63):
-            u = torch.full((8,), quality / 63)
+            u = torch.full((8,), quality / 63, device=x.device)
             reference, bits, errors = self.intra_reference(x[0], (u + 0.1).clamp(0, 1)), [], []
             for t in range(1, len(x)):
                 bpp, mse, _, reference = self.p_frame(x[t], reference, motion[t - 1], u)
@@ -166,36 +173,55 @@ def start_from_intra(model: ConditionalModel, intra: IntraModel) -> None:
     known, state = intra.state_dict(), model.state_dict()
     taken = ("g_a.linear.", "g_a.gain.", "g_s.linear.", "g_s.gain.", "h_a.", "entropy.h_s.", "entropy.prior_1.",
              "entropy.prior_2.", "entropy.z_class")
-    model.load_state_dict({n: known[n] if n.startswith(taken) and known[n].shape == t.shape else t for n, t in state.items()})
+    fitting = {n: known[n] for n, t in state.items() if n.startswith(taken) and n in known and known[n].shape == t.shape}
+    model.load_state_dict(state | fitting)
 
 
 def train(args, meter) -> Path:
     """Train the conditional codec as the command line asks, export it, and write its card beside it."""
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed)
-    intra_path = args.intra or checkpoint_path("intra", "lab")
+    config = profile_config(args.profile)
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
+    intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE)
     intra = load_intra_parts(intra_path, "float")[0]
-    recipe = ConditionalRecipe(sequences, intra, profile_config(args.profile), batch=args.batch, seed=args.seed)
+    recipe = ConditionalRecipe(sequences, intra, config, batch=args.batch, seed=args.seed)
     if args.start:
-        parts = load_parts(args.start, "integer")
-        recipe.model.load_state_dict(parts.model.state_dict())
-        recipe.model.entropy.load_state_dict(parts.entropy.trainable(recipe.model.config).state_dict())
-        set_quantise(recipe.model.entropy, True)
+        start_from(recipe.model, args.start)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume,
                           seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
     export(recipe, path, intra_path)
-    write_card(path, title=f"conditional, {args.profile} profile", what=WHAT, bad_at=BAD_AT, model=recipe.model,
-               config=recipe.model.config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed,
+    write_card(path, title=f"conditional, {args.profile} profile", what=WHAT[config.temporal_prior], bad_at=BAD_AT,
+               model=recipe.model, config=config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed,
                data=sequences.described(), note=args.note)
     return path
 
 
+@torch.no_grad()
+def start_from(model: ConditionalModel, checkpoint: Path) -> None:
+    """Take over the weights of a checkpoint. What the lab codec lacks of one that looks at the temporal context starts at zero.
+
+    Raises UsageError where anything else is missing.
+    """
+    parts = load_parts(checkpoint)
+    known = parts.model.state_dict()
+    if parts.model.config.portable:
+        known |= {f"entropy.{n}": t for n, t in parts.entropy.trainable(parts.model.config).state_dict().items()}
+    missing = {n for n, t in model.state_dict().items() if n not in known or known[n].shape != t.shape}
+    added = {n for n in missing if n.startswith("entropy.context.")}
+    if wrong := sorted(missing - added):
+        raise UsageError(f"'{checkpoint.name}' does not fit the model to be trained ({wrong[0]} differs): name one of its profile")
+    model.load_state_dict({n: t if n in added else known[n] for n, t in model.state_dict().items()})
+    if added:
+        torch.nn.init.zeros_(model.entropy.context.second.weight)
+        torch.nn.init.zeros_(model.entropy.context.second.bias)
+    set_quantise(model.entropy, model.config.portable)
+
+
 def export(recipe: ConditionalRecipe, path: Path, intra_path: Path) -> str:
-    """Fit motion statistics and coding tables to training clips and write the checkpoint. Returns its SHA-256."""
+    """Fit coding tables to training clips and write the checkpoint. Returns its SHA-256."""
     model = recipe.model.cpu().eval()
     codec = load_intra(checkpoint=intra_path)
-    motion = fit_motion([c.motion.numpy() for c in recipe.sequences.clips])
     crops = [(recipe.sequences.batch(1, FIT_FRAMES)[0][:, 0] * 255).round().to(torch.uint8) for _ in range(FIT_CLIPS)]
     clips = [Video(c.contiguous(), Fraction(24), "crop") for c in crops]
-    tables = fit_tables(model, motion, codec, clips, range(model.config.n_qualities))
+    tables, motion = fit_tables(model, codec, clips, range(model.config.n_qualities))
     return save_parts(path, model, tables, motion, codec.checkpoint.hex())

@@ -90,16 +90,20 @@ class StillPictures:
         return patch
 
 
+def load_photographs(paths: list[Path], crop: int) -> list[Tensor]:
+    """Decode photographs to uint8 (3, H, W), those at least ``crop`` high and wide."""
+    pictures = (torch.from_numpy(np.asarray(Image.open(p).convert("RGB")).copy()).permute(2, 0, 1).contiguous() for p in paths)
+    return [p for p in pictures if min(p.shape[1:]) >= crop]
+
+
 def _load(images: list[Path], videos: list[Path], crop: int, every: int, progress) -> tuple[list[Tensor], list[Tensor]]:
     """Decode everything to uint8 (3, H, W): photographs, and every n-th frame of the videos."""
     photographs, frames = [], []
     for i, path in enumerate(images + videos):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            pixels = np.asarray(Image.open(path).convert("RGB"))
-            pictures, store = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None], photographs
+            photographs += load_photographs([path], crop)
         else:
-            pictures, store = read_video(path).frames[::every], frames
-        store.extend(p.contiguous().clone() for p in pictures if min(p.shape[1:]) >= crop)
+            frames += [f.contiguous().clone() for f in read_video(path).frames[::every] if min(f.shape[1:]) >= crop]
         if progress:
             progress(i + 1, len(images) + len(videos))
     return photographs, frames

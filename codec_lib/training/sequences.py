@@ -1,4 +1,5 @@
-"""Training clips with their motion: frames kept in memory as uint8, fields searched once and kept on disk."""
+"""Training clips with their motion: frames kept in memory as uint8, fields searched once and kept on disk; and films of
+photographs, whose motion is known."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT, lattice_shape
 from codec_lib.codecs.conditional.motion_search import luma, search_each
 from codec_lib.errors import MissingData
-from codec_lib.training.data import VIDEO_SUFFIXES, training_files
+from codec_lib.training.data import IMAGE_SUFFIXES, VIDEO_SUFFIXES, load_photographs, training_files
+from codec_lib.training.filmed import film
 from codec_lib.video import read_video
 
 FIELD_WEIGHTS = (1200.0, 60.0)
@@ -40,60 +42,74 @@ class Sequences:
     folders: searched for video files; folders named "dev" are left out. cache: where fields are kept. crop: side in
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
+    film_share: share of the sequences that are films of photographs (`film`), where the folders hold any.
+    fields: whether motion is wanted at all; without it, there are no weights.
     Raises MissingData if there is no clip.
     """
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
-                 progress: Callable[[int, int], None] | None = None):
-        self.crop, self.random, self.clips = crop, random.Random(seed), []
+                 film_share: float = 0.35, fields: bool = True, progress: Callable[[int, int], None] | None = None):
+        self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(FIELD_WEIGHTS) if fields else 0
         paths = training_files(folders, VIDEO_SUFFIXES)
         for i, path in enumerate(paths):
             kept = cache / f"motion-{_key(path)}.npz"
-            if search or kept.is_file():
-                self.clips += _load(path, kept, crop)
+            if search or kept.is_file() or not fields:
+                self.clips += _load(path, kept, crop, fields)
             if progress:
                 progress(i + 1, len(paths))
         if not self.clips:
             raise MissingData(f"no video clips of at least {crop}x{crop} in {', '.join(str(f) for f in folders)}: "
                               "give folders of clips with --data")
         self.weights = [len(c.frames) for c in self.clips]
+        self.photographs = load_photographs(training_files(folders, IMAGE_SUFFIXES), crop)
+        self.film_share = film_share if self.photographs else 0.0
 
     def described(self) -> str:
         """One sentence for the model card."""
-        return (f"{len(self.clips)} video clips, {sum(self.weights)} frames. No clip of a folder named \"dev\" was used.")
+        return (f"{len(self.clips)} video clips, {sum(self.weights)} frames, and films of {len(self.photographs)} photographs, "
+                f"{100 * self.film_share:.0f} % of the sequences. No clip of a folder named \"dev\" was used.")
 
     def batch(self, n: int, length: int) -> tuple[Tensor, Tensor]:
         """n crops of ``length`` frames: float32 (length, n, 3, crop, crop) in [0, 1], and their motion, int16
         (length - 1, weights, n, 2, crop/8 + 1, crop/8 + 1). Mirrored at random; never played backwards, since fields have a direction.
         """
         frames, motion = [], []
-        long_enough = [i for i, c in enumerate(self.clips) if len(c.frames) >= length]
-        for i in self.random.choices(long_enough, [self.weights[i] for i in long_enough], k=n):
-            clip = self.clips[i]
-            start = self.random.randrange(len(clip.frames) - length + 1)
-            top, left = (SPACING * 2 * self.random.randrange((side - self.crop) // (2 * SPACING) + 1)
-                         for side in clip.frames.shape[-2:])
-            f = clip.frames[start : start + length, :, top : top + self.crop, left : left + self.crop]
-            rows, columns = (slice(at // SPACING, (at + self.crop) // SPACING + 1) for at in (top, left))
-            m = clip.motion[start : start + length - 1, :, :, rows, columns]
+        for _ in range(n):
+            f, m = self._film(length) if self.random.random() < self.film_share else self._crop(length)
             if self.random.random() < 0.5:
                 f, m = f.flip(-1), m.flip(-1) * torch.tensor([-1, 1], dtype=m.dtype)[:, None, None]
             frames.append(f)
             motion.append(m)
         return torch.stack(frames, 1).float().div_(255), torch.stack(motion, 2)
 
+    def _crop(self, length: int) -> tuple[Tensor, Tensor]:
+        long_enough = [i for i, c in enumerate(self.clips) if len(c.frames) >= length]
+        clip = self.clips[self.random.choices(long_enough, [self.weights[i] for i in long_enough])[0]]
+        start = self.random.randrange(len(clip.frames) - length + 1)
+        top, left = (SPACING * 2 * self.random.randrange((side - self.crop) // (2 * SPACING) + 1)
+                     for side in clip.frames.shape[-2:])
+        f = clip.frames[start : start + length, :, top : top + self.crop, left : left + self.crop]
+        rows, columns = (slice(at // SPACING, (at + self.crop) // SPACING + 1) for at in (top, left))
+        return f, clip.motion[start : start + length - 1, :, :, rows, columns]
+
+    def _film(self, length: int) -> tuple[Tensor, Tensor]:
+        f, m = film(self.random.choice(self.photographs), length, self.crop, self.random)
+        return f, m[:, None].repeat(1, self.fields, 1, 1, 1)
+
 
 def _key(path: Path) -> str:
     return hashlib.sha256(repr((path.name, path.stat().st_size, FIELD_WEIGHTS, UNIT, LONGEST)).encode()).hexdigest()[:16]
 
 
-def _load(path: Path, kept: Path, crop: int) -> list[Sequence]:
+def _load(path: Path, kept: Path, crop: int, fields: bool = True) -> list[Sequence]:
     frames = read_video(path).frames[:LONGEST]
     height, width = (side - side % COARSEST for side in frames.shape[-2:])
     if min(height, width) < crop or len(frames) < 2:
         return []
     frames = frames[:, :, :height, :width].contiguous()
-    if kept.is_file():
+    if not fields:
+        motion = np.zeros((len(frames) - 1, 0, 2, *lattice_shape(height, width)), np.int16)
+    elif kept.is_file():
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]

@@ -11,16 +11,21 @@ from codec_lib.errors import UsageError
 
 RECIPES = {"intra": "codec_lib.training.intra", "conditional": "codec_lib.training.conditional",
            "vae": "codec_lib.training.autoencoder", "unet": "codec_lib.training.denoiser"}
-"""Trainable codecs; each module offers train(arguments, progress) -> Path of the checkpoint."""
+"""What can be trained; each module offers train(arguments, progress) -> Path of the checkpoint. One with choices also offers
+with_options(profile, ["NAME=VALUE", ...]) -> name of the profile that makes them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the `train` command."""
     parser.add_argument("name", metavar="NAME", help=f"what to train: {', '.join(RECIPES)}")
     parser.add_argument("--profile", default="lab", help="size of the model (default: lab)")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                        help="choose otherwise than the profile does, for an ablation, as in coding=residual; can be given several "
+                             "times. That makes a profile of its own, here lab-residual")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR",
                         help="folders of training clips and photographs; folders named 'dev' in them are left out")
-    parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="working folder (default: runs/NAME)")
+    parser.add_argument("--out", type=Path, default=None, metavar="DIR",
+                        help="working folder (default: runs/NAME, or runs/NAME-PROFILE for a profile other than lab)")
     parser.add_argument("--checkpoint", type=Path, default=None, metavar="FILE",
                         help="where the exported checkpoint goes (default: OUT/NAME-PROFILE.safetensors)")
     parser.add_argument("--minutes", type=float, default=100.0, help="training time, earlier runs included (100)")
@@ -38,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Path:
-    """Train as asked; returns the checkpoint's path. Raises UsageError for an unknown name or missing folder."""
+    """Train as asked; returns the checkpoint's path. Raises UsageError for an unknown name, option or folder."""
     import importlib
 
     if args.name not in RECIPES:
@@ -46,8 +51,13 @@ def run(args: argparse.Namespace) -> Path:
     for folder in args.data:
         if not folder.is_dir():
             raise UsageError(f"'{folder}' is not a folder: --data takes folders of clips and photographs")
-    args.out = args.out or Path("runs") / args.name
-    return importlib.import_module(RECIPES[args.name]).train(args, Meter())
+    recipe = importlib.import_module(RECIPES[args.name])
+    if args.option:
+        if not hasattr(recipe, "with_options"):
+            raise UsageError(f"{args.name} has no options: leave out --option")
+        args.profile = recipe.with_options(args.profile, args.option)
+    args.out = args.out or Path("runs") / (args.name if args.profile == "lab" else f"{args.name}-{args.profile}")
+    return recipe.train(args, Meter())
 
 
 class Meter:

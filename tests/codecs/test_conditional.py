@@ -16,6 +16,7 @@ from codec_lib.codecs.conditional.export import load_parts, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.model import Reference
+from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.codecs.conditional.prior import shift_cells, unevenness
 from codec_lib.entropy.container import Packet, latent_digest, read_header, read_stream, write_stream
 from codec_lib.entropy.fit import initial_tables
@@ -69,7 +70,7 @@ def test_trained_form_and_shipped_form_say_the_same():
         with torch.no_grad():
             real = None if features is None else features / 16
             trained = e.features(z, y16 / 16, real, nodes, u, u_ref, True)
-            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, features, before), nodes, quality))
+            assert torch.equal(16 * trained, shipped.features(z, Earlier(y16, features is None, before, features), nodes, quality))
 
 
 def test_training_can_go_on_from_shipped_integers():
@@ -78,7 +79,7 @@ def test_training_can_go_on_from_shipped_integers():
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
     for features in (None, torch.randint(-127, 128, (1, TINY.prior_features, 8, 12)).float()):
-        a, b = (e.features(z, Earlier(y16, features, 5), nodes, 5) for e in (shipped, again))
+        a, b = (e.features(z, Earlier(y16, features is None, 5, features), nodes, 5) for e in (shipped, again))
         assert (a - b).abs().max() <= 1 and (a - b).abs().mean() < 0.1
         (mean_a, class_a), (mean_b, class_b) = shipped.step_2(a, y16), again.step_2(a, y16)
         assert (mean_a - mean_b).abs().max() <= 1 and (class_a - class_b).abs().max() <= 1
@@ -89,7 +90,7 @@ def test_the_float_twin_says_nearly_the_same_and_is_no_integer_network():
     integer, twin = (c(TINY, tiny_model().entropy) for c in (IntegerEntropy, FloatEntropy))
     z, y16 = torch.randint(-9, 10, (1, TINY.z_channels, 2, 3)).float(), torch.randint(-300, 300, (1, 32, 8, 12)).float()
     nodes = torch.randint(-90, 90, (1, 2, 17, 25))
-    exact, real = (e.features(z, Earlier(y16, None, 5), nodes, 5) for e in (integer, twin))
+    exact, real = (e.features(z, Earlier(y16, True, 5), nodes, 5) for e in (integer, twin))
     assert torch.equal(exact, exact.round()) and not torch.equal(real, real.round())
     assert (exact - real).abs().max() < 4
     mean, scale_class = twin.step_1(real)
@@ -223,10 +224,12 @@ def test_channel_order_in_memory_changes_no_symbol():
 
 def test_fitted_tables_do_not_cost_more_than_gaussian_ones():
     clips = [moving_video(3, 128, 128, seed=s) for s in range(3)]
-    fitted = fit_tables(tiny_model(), tiny_motion(), tiny_intra_codec(), clips, range(TINY.n_qualities))
+    fitted, motion = fit_tables(tiny_model(), tiny_intra_codec(), clips, range(TINY.n_qualities))
     coded = [c for v in clips for c in tiny_codec().code(v, 8) if c.classes]
     pairs = [(c.symbols[2].ravel(), c.classes[1].ravel()) for c in coded]
     assert sum(fitted.bits(*p) for p in pairs) < sum(initial_tables().bits(*p) for p in pairs)
+    fields = [c.symbols[0] for c in coded]
+    assert sum(motion.bits(f, 2, None) for f in fields) < sum(MotionFit().coder().bits(f, 2, None) for f in fields)
 
 
 def test_checkpoint_round_trip_gives_the_same_streams(tmp_path):

@@ -16,7 +16,7 @@ from codec_lib.codecs.conditional.lattice import (
     predict,
     refine,
 )
-from codec_lib.codecs.conditional.motion_coding import MotionCoder, fit_motion, walk
+from codec_lib.codecs.conditional.motion_coding import MotionCoder, MotionFit, walk
 from codec_lib.codecs.conditional.motion_search import (
     ENLARGED,
     Matcher,
@@ -45,6 +45,15 @@ def fields():
         made.append([refine(refine(np.rint(c).astype(np.int16)))[:, :17, :17] for c in coarse[t // 2]])
     made = np.array(made)
     return made + (rng.random(made.shape) < 0.03) * rng.integers(-5, 6, made.shape).astype(np.int16)
+
+
+def fitted(fields):
+    """A coder with the statistics of fields (T, levels, 2, R, C)."""
+    fit = MotionFit()
+    for t, levels in enumerate(fields):
+        for level, field in enumerate(levels):
+            fit.add(field, level, fields[t - 1, level] if t else None)
+    return fit.coder()
 
 
 @pytest.mark.parametrize("size", [(64, 64), (256, 448), (128, 64)])
@@ -147,7 +156,7 @@ def test_rough_bits_are_zero_for_predictions_only():
 
 @pytest.mark.parametrize("with_previous", [False, True])
 def test_fields_come_back(fields, with_previous):
-    coder = fit_motion([fields])
+    coder = fitted(fields)
     encoder = Encoder()
     for t in range(len(fields)):
         coder.encode(encoder, fields[t, 1], 1, fields[t - 1, 1] if t and with_previous else None)
@@ -160,7 +169,7 @@ def test_fields_come_back(fields, with_previous):
 
 
 def test_wild_fields_come_back_too(fields):
-    coder = fit_motion([fields])
+    coder = fitted(fields)
     wild = np.random.default_rng(5).integers(-REACH, REACH + 1, (2, 9, 9)).astype(np.int16)
     encoder = Encoder()
     coder.encode(encoder, wild, 0, fields[0, 0][:, :9, :9])
@@ -168,14 +177,14 @@ def test_wild_fields_come_back_too(fields):
 
 
 def test_bits_are_those_of_the_file(fields):
-    coder = fit_motion([fields])
+    coder = fitted(fields)
     encoder = Encoder()
     coder.encode(encoder, fields[0, 2], 2, None)
     assert coder.bits(fields[0, 2], 2, None) == pytest.approx(8 * len(encoder.finish()), abs=16)
 
 
 def test_statistics_and_the_frame_before_save_bits(fields):
-    coder, untrained = fit_motion([fields]), fit_motion([np.zeros((1, 4, 2, 9, 9), np.int16)])
+    coder, untrained = fitted(fields), fitted(np.zeros((1, 4, 2, 9, 9), np.int16))
     trained_bits = sum(coder.bits(fields[t, 0], 0, fields[t - 1, 0]) for t in range(1, 6))
     assert trained_bits < 0.8 * sum(untrained.bits(fields[t, 0], 0, fields[t - 1, 0]) for t in range(1, 6))
     assert trained_bits < sum(coder.bits(fields[t, 0], 0, None) for t in range(1, 6))
@@ -196,7 +205,7 @@ def test_every_context_is_in_range(fields):
 
 
 def test_statistics_travel_in_arrays(fields):
-    coder = fit_motion([fields])
+    coder = fitted(fields)
     again = MotionCoder.from_arrays(coder.to_arrays())
     assert again.bits(fields[0, 0], 0, None) == coder.bits(fields[0, 0], 0, None)
     with pytest.raises(ValueError, match="contexts"):

@@ -2,6 +2,8 @@
 
     packet   frame byte: bit 7 set for an I frame, bits 0 to 5 the frame's quality
              range coder: [I] hyper-latents, latents     [P] motion, hyper-latents, latents
+
+Learned motion is itself hyper-latents and latents.
 """
 
 from __future__ import annotations
@@ -11,15 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy, relative
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, flow_from_nodes
+from codec_lib.codecs.conditional.context import Contexts
+from codec_lib.codecs.conditional.context_path import ContextEntropy
+from codec_lib.codecs.conditional.entropy_path import IntegerEntropy, relative
+from codec_lib.codecs.conditional.fused_path import FusedEntropy
+from codec_lib.codecs.conditional.latent_stream import Latents, LatentStream
+from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
 from codec_lib.codecs.conditional.model import ConditionalModel
-from codec_lib.codecs.conditional.motion_coding import MotionCoder, level_of
-from codec_lib.codecs.conditional.motion_search import WEIGHT_TIMES_LAMBDA, luma, search
+from codec_lib.codecs.conditional.motion_coding import MotionCoder
+from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
+from codec_lib.codecs.conditional.state import Coded, Earlier, State
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.protocol import Codec, Progress, until_damage
 from codec_lib.entropy.coder import Decoder, Encoder
@@ -33,8 +39,7 @@ from codec_lib.entropy.container import (
     salvage,
     write_stream,
 )
-from codec_lib.entropy.integer import LIMIT
-from codec_lib.entropy.latent_coder import UNIT, LatentCoder, integers, pop_each
+from codec_lib.entropy.latent_coder import UNIT
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import UsageError
@@ -71,49 +76,33 @@ class Structure:
         return min(max(asked + offset, 0), highest)
 
 
-@dataclass(frozen=True)
-class State:
-    """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
-    earlier: its latents. motion: its field int16 (2, R, C), None after an I frame."""
-
-    frame: Tensor
-    feature: Tensor | None
-    earlier: Earlier
-    motion: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A frame as an encoder or decoder has it: bytes, symbols (motion if any, z, y), the state it leaves; from an encoder of
-    P frames also the scale classes of z and y."""
-
-    payload: bytes
-    symbols: tuple[np.ndarray, ...]
-    state: State
-    classes: tuple[np.ndarray, ...] = ()
-
-
 class ConditionalCodec(Codec):
     """Real streams from a trained `ConditionalModel` and an `IntraCodec`.
 
-    model, entropy, tables, motion: as loaded by `export.load_parts`. checkpoint: first four bytes of the checkpoint's
-    SHA-256. structure: see `Structure`. rdo_weight: see `LatentCoder`.
+    model, entropy, tables, motion: as loaded by `export.load_parts`; motion: statistics of the lattice, or the probability path of
+    learned motion. checkpoint: first four bytes of the checkpoint's SHA-256. structure: see `Structure`. rdo_weight: see
+    `LatentCoder`.
     """
 
     name = "conditional"
 
-    def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | FloatEntropy, tables: CodingTables,
-                 motion: MotionCoder, intra: IntraCodec, checkpoint: bytes, *, profile: str = "lab", device: str = "cpu",
-                 channels_last: bool = True, rdo_weight: float = RDO_WEIGHT, structure: Structure | None = None):
-        self.config, self.profile, self.device = model.config, profile, torch.device(device)
+    def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | ContextEntropy | FusedEntropy,
+                 tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *,
+                 profile: str = "lab", device: str = "cpu", channels_last: bool = True, rdo_weight: float = RDO_WEIGHT,
+                 structure: Structure | None = None):
+        c = self.config = model.config
+        self.profile, self.device = profile, torch.device(device)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.context, self.g_a, self.h_a, self.g_s = model.context, model.g_a, model.h_a, model.g_s
-        for network in (self.context, self.g_a, self.h_a, self.g_s, entropy):
+        for network in (self.context, self.g_a, self.h_a, self.g_s, model.flow, entropy):
             network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
         self.entropy, self.tables, self.motion, self.intra, self.checkpoint = entropy, tables, motion, intra, checkpoint
-        self.latent_coder = LatentCoder(entropy, tables, self.device, rdo_weight)
+        how = self.device, self.layout, rdo_weight
+        self.latents = LatentStream(entropy, tables, c.y_channels, c.z_channels, *how)
+        self.motion_stream = (LatticeStream(motion, c, self.device) if c.motion == "lattice" else
+                              LearnedStream(model.flow, motion, tables, c, *how))
         self.structure = structure or Structure()
-        self.qualities = range(self.config.n_qualities)
+        self.qualities = range(c.n_qualities)
         self.default_qualities = (0, 12, 25, 38, 50, 63)
         entropy.check()
 
@@ -145,60 +134,53 @@ class ConditionalCodec(Codec):
             if state is not None and not (period and t % period == 0):
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
-                coded = self._code_i(frame, self.structure.quality(t, quality, True, best))
+                coded = self._code_i(frame, self.structure.quality(t, quality, True, best), t)
             state = coded.state
             yield coded
 
-    def _code_i(self, frame: Tensor, quality: int) -> Coded:
+    def _code_i(self, frame: Tensor, quality: int, t: int) -> Coded:
         z, quantised = self.intra.quantise(frame, quality)
         coder = Encoder(self.intra.tables)
         self.intra.push(coder, z[0], quantised.symbols[0], quantised.classes[0], quality)
         payload = bytes([INTRA_BIT | quality]) + coder.finish()
-        return Coded(payload, (z[0], quantised.symbols[0]), self._state_i(quantised.y16, quality))
+        return Coded(payload, (z[0], quantised.symbols[0]), self._state_i(quantised.y16, quality, t))
 
-    def _state_i(self, y16: Tensor, quality: int) -> State:
-        return State(self.intra.picture(y16, quality), None, Earlier(y16, None, quality), None)
+    def _state_i(self, y16: Tensor, quality: int, t: int) -> State:
+        return State(self.intra.picture(y16, quality), None, Earlier(y16, True, quality), None, t)
 
     def _code_p(self, frame: Tensor, state: State, quality: int) -> Coded | None:
         """The frame predicted from ``state``; None where an I frame would do better."""
-        level = level_of(quality, self.config.n_qualities)
         u = relative(quality, self.config).to(self.device)
-        weight = WEIGHT_TIMES_LAMBDA / float(self.config.lambdas(u))
-        field = search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion)
-        nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)
-        contexts = self._contexts(state, nodes, u)
+        motion = self.motion_stream.estimate(frame, state, u, quality)
+        contexts = self._contexts(state, motion, u)
         x = (frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
         if self._unpredictable(x, contexts.x_bar):
             return None
         y = self.g_a(x, contexts, u)
-        z_hat = self.h_a(y).round().clamp(-LIMIT, LIMIT)
-        features = self.entropy.features(z_hat, state.earlier, nodes, quality)
-        quantised = self.latent_coder.quantise(y, features)
-        z = integers(z_hat, np.int32)
+        latents = self.latents.quantise(y, self.h_a(y), self._expect(state, motion, contexts, quality))
         coder = Encoder(self.tables)
-        self.motion.encode(coder, field, level, state.motion)
-        z_classes = self._z_classes(z.shape[1:], quality)
-        coder.push(z[0].ravel(), z_classes, self.tables)
-        self.latent_coder.push(coder, quantised.symbols[0], quantised.classes[0])
-        return Coded(bytes([quality]) + coder.finish(), (field, z[0], quantised.symbols[0]),
-                     self._state_p(quantised.y16, features, contexts, field, quality, u), (z_classes, quantised.classes[0]))
+        motion_classes = self.motion_stream.push(coder, motion, state, quality)
+        z_classes = self.latents.push(coder, latents, quality)
+        return Coded(bytes([quality]) + coder.finish(), (*motion.symbols, latents.z, latents.symbols),
+                     self._state_p(latents, contexts, motion, state, quality, u),
+                     (*motion_classes, z_classes, latents.classes))
 
     def _unpredictable(self, x: Tensor, x_bar: Tensor) -> bool:
         """Whether the prediction is of so little use that the frame had better be coded by itself."""
         return bool((x - x_bar).pow(2).mean() > self.structure.cut * x.var(dim=(2, 3)).mean())
 
-    def _contexts(self, state: State, nodes: Tensor, u: Tensor):
+    def _contexts(self, state: State, motion: FrameMotion, u: Tensor) -> Contexts:
         x_ref = (state.frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
         u_ref = relative(state.earlier.quality, self.config).to(self.device)
-        return self.context(x_ref, state.feature, flow_from_nodes(nodes), u, u_ref)
+        return self.context(x_ref, state.feature, motion.flow, u, u_ref, state.t + 1)
 
-    def _state_p(self, y16: Tensor, features: Tensor, contexts, field: np.ndarray, quality: int, u: Tensor) -> State:
-        x_hat, feature = self.g_s((y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
+    def _expect(self, state: State, motion: FrameMotion, contexts: Contexts, quality: int):
+        return lambda z_hat: self.entropy.features(z_hat, state.earlier, motion.nodes, quality, contexts.c2)
+
+    def _state_p(self, latents: Latents, contexts: Contexts, motion: FrameMotion, state: State, quality: int, u: Tensor) -> State:
+        x_hat, feature = self.g_s((latents.y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
         frame = (x_hat.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return State(frame, feature, Earlier(y16, features, quality), field)
-
-    def _z_classes(self, shape: tuple[int, ...], quality: int) -> np.ndarray:
-        return np.repeat(integers(self.entropy.z_classes(quality), np.uint8), shape[1] * shape[2])
+        return State(frame, feature, Earlier(latents.y16, False, quality, latents.features), motion.memory, state.t + 1)
 
     # ---- decoding
 
@@ -259,7 +241,7 @@ class ConditionalCodec(Codec):
             if intra:
                 z, symbols, y16 = self.intra.pop([decoder], height, width, quality, index)
                 decoder.check_exhausted()
-                return Coded(packet.payload, (z[0], symbols[0]), self._state_i(y16, quality))
+                return Coded(packet.payload, (z[0], symbols[0]), self._state_i(y16, quality, index))
             return self._decode_p(packet.payload, decoder, state, quality, (height, width), index)
         except CorruptStream as error:
             if error.packet is not None:
@@ -267,25 +249,13 @@ class ConditionalCodec(Codec):
             raise CorruptStream(f"packet {index}: {error}", packet=index) from None
 
     def _decode_p(self, payload: bytes, decoder: Decoder, state: State, quality: int, size: tuple[int, int], index: int) -> Coded:
-        c = self.config
-        field = self.motion.decode(decoder, level_of(quality, c.n_qualities), state.motion, *size)
-        z_shape = (c.z_channels, size[0] // STRIDE, size[1] // STRIDE)
-        z = pop_each([decoder], [self._z_classes(z_shape, quality)], self.tables, index).reshape(1, *z_shape)
-        if np.abs(z).max() > LIMIT:
-            raise CorruptStream("hyper-latents are out of range", packet=index)
-        nodes = torch.from_numpy(field.astype(np.int64))[None].to(self.device)
-        z_hat = torch.from_numpy(z).to(self.device).float().contiguous(memory_format=self.layout)
-        features = self.entropy.features(z_hat, state.earlier, nodes, quality)
-        symbols, y16 = self.latent_coder.pop([decoder], features, c.y_channels, index)
+        u = relative(quality, self.config).to(self.device)
+        motion = self.motion_stream.pop(decoder, state, u, quality, size, index)
+        contexts = self._contexts(state, motion, u)
+        latents = self.latents.pop(decoder, self._expect(state, motion, contexts, quality), size, quality, index)
         decoder.check_exhausted()
-        u = relative(quality, c).to(self.device)
-        return Coded(payload, (field, z[0], symbols[0]),
-                     self._state_p(y16, features, self._contexts(state, nodes, u), field, quality, u))
-
-
-def _pixels(frame: Tensor) -> np.ndarray:
-    """uint8 (1, 3, H, W) to (H, W, 3)."""
-    return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy())
+        return Coded(payload, (*motion.symbols, latents.z, latents.symbols),
+                     self._state_p(latents, contexts, motion, state, quality, u))
 
 
 def structure_with(**changes) -> Structure:

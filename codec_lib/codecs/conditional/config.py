@@ -1,4 +1,4 @@
-"""Sizes of the `conditional` codec."""
+"""Sizes and kinds of the `conditional` codec: what makes one set of classes a lab model or DCVC-DC (`profiles`)."""
 
 from __future__ import annotations
 
@@ -9,38 +9,112 @@ from torch import Tensor
 
 from codec_lib.errors import UsageError
 
-CODINGS = ("both", "conditional", "residual")
 BLOCK = 16
 """Side of the blocks of the linear transforms: the stride of y."""
+CHOICES = {
+    "coding": ("both", "conditional", "residual"),
+    "alignment": ("frame", "features"),
+    "motion": ("lattice", "learned"),
+    "temporal_prior": ("symbols", "context"),
+    "spatial_prior": ("dual", "quadtree"),
+    "density": ("gaussian", "laplace"),
+}
+"""What can be chosen, and from what. No value belongs to two of them, so that values alone can name a profile."""
+CODINGS = CHOICES["coding"]
+KINDS = ("bottleneck", "residual", "narrow", "unet")
+MERGES = ("1x1", "3x3", "concatenate")
 
 
 @dataclass(frozen=True)
 class ConditionalConfig:
-    """Sizes of the P-frame networks. Defaults are the lab profile."""
+    """Sizes and kinds of the P-frame networks. Defaults are the lab profile.
+
+    Networks work at three scales, 1 / fold, 1 / (2 fold) and 1 / (4 fold) of the frame; triples go with these, finest first.
+    Raises UsageError for values that do not exist or do not go together.
+    """
 
     coding: str = "both"
     """What the prediction is used for. "residual": it is subtracted before coding and added after, and the codec sees the
     difference only. "conditional": nothing is subtracted, the networks get contexts. "both": contexts, and the linear
     part of the transforms works on the difference (conditional residual coding, Brand et al. 2023)."""
-    widths: tuple[int, int, int] = (96, 160, 224)  # channels at 1/4, 1/8, 1/16 of the frame
-    context_blocks: tuple[int, int, int] = (2, 2, 1)  # residual bottlenecks at each of these scales
+    widths: tuple[int, int, int] = (96, 160, 224)  # channels of the contexts
+    context_blocks: tuple[int, int, int] = (2, 2, 1)  # blocks of each scale
     analysis_blocks: tuple[int, int, int] = (2, 2, 2)
     synthesis_blocks: tuple[int, int, int] = (4, 3, 3)
-    feature_channels: int = 64  # feature handed to the next frame, at 1/4
+    feature_channels: int = 64  # feature handed to the next frame, at the finest scale
     y_channels: int = 384  # latents, at 1/16
     z_channels: int = 64  # hyper-latents, at 1/64
     hyper_width: int = 128
-    prior_features: int = 192  # what both prior steps read
+    prior_features: int = 192  # what both steps of the two-step prior read
     prior_width: int = 256
     intra_channels: int = 384  # latents of the I-frame codec, which the first P frame's prior looks at
     n_qualities: int = 64
-    anchors: int = 8
-    lambda_low: float = 0.0006
+    anchors: int = 8  # of them learned, the rest interpolated
+    lambda_low: float = 0.0006  # rate-distortion trade at the lowest and highest quality: bpp + lambda * 255^2 * MSE
     lambda_high: float = 0.2
 
+    fold: int = 4  # pixels on a side that are folded into channels; 1: convolutions at full resolution, which is what costs
+    context_kinds: tuple[str, str, str] = ("bottleneck",) * 3  # kinds of blocks, see `blocks.BLOCKS`
+    analysis_kinds: tuple[str, str, str] = ("bottleneck",) * 3
+    synthesis_kinds: tuple[str, str, str] = ("bottleneck",) * 3
+    analysis_merges: tuple[str, str, str] = ("1x1",) * 3  # how contexts join the features, see `merge.Merge`
+    synthesis_merges: tuple[str, str, str] = ("1x1",) * 3
+    up_kernel: int = 1  # of the decoder's sub-pixel convolutions
+    fine_width: int = 0  # the decoder's channels at the finest scale before the context joins; 0: as the context has
+    head_width: int = 0  # channels at scales between the coarsest and 1/16, where there are any
+    unet_widths: tuple[int, int, int] = (32, 64, 128)
+    linear: bool = True
+    """Whether a linear block transform, which starts as a DCT, carries the signal and the deep part starts at zero."""
+    gain_scale: int | None = None
+    """Where the quality acts. None: on the latents, and on the features before every group of bottlenecks. A number: on the
+    features of that scale alone (0, 1 or 2), as a fixed gain a channel times one for the quality."""
+    alignment: str = "frame"
+    """What the motion is applied to. "frame": to the decoded frame and its feature, before contexts are extracted from them.
+    "features": to what was extracted at each scale, at the finest by offset diversity, with a fusion across scales after."""
+    offset_groups: int = 16
+    feature_adaptors: bool = False  # three 1x1 convolutions for the feature, chosen by the frame's number, see `context`
+    motion: str = "lattice"
+    """"lattice": integers, searched by the encoder and coded by counted statistics. "learned": a flow estimated by SpyNet
+    and coded as latents."""
+    motion_channels: int = 64  # of learned motion: of its latents, hyper-latents and features
+    flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # of each level of its flow estimation
+    temporal_prior: str = "symbols"
+    """What the prior knows of earlier frames. "symbols": decoded integers only, so that streams decode everywhere. "context":
+    also the coarsest temporal context, in floats, as the papers have it: streams are marked as not portable."""
+    spatial_prior: str = "dual"
+    """In how many steps latents are decoded (`codec_lib.entropy.priors`). "dual": two. "quadtree": four."""
+    density: str = "gaussian"
+    """Of latents around their means: "gaussian" or "laplace"."""
+
     def __post_init__(self):
-        if self.coding not in CODINGS:
-            raise UsageError(f"coding '{self.coding}' does not exist: choose from {', '.join(CODINGS)}")
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise UsageError(f"{field} '{getattr(self, field)}' does not exist: choose from {', '.join(choices)}")
+        for part, known in (("context_kinds", KINDS), ("analysis_kinds", KINDS), ("synthesis_kinds", KINDS),
+                            ("analysis_merges", MERGES), ("synthesis_merges", MERGES)):
+            if wrong := [k for k in getattr(self, part) if k not in known]:
+                raise UsageError(f"{part} '{wrong[0]}' does not exist: choose from {', '.join(known)}")
+        if self.fold not in (1, 2, 4):
+            raise UsageError(f"fold {self.fold} does not lead to latents at 1/16: choose 1, 2 or 4")
+        if self.spatial_prior == "dual" and self.motion != "lattice":
+            raise UsageError("the dual prior follows motion on the lattice: choose motion 'lattice' or spatial_prior 'quadtree'")
+        if self.spatial_prior == "quadtree" and self.temporal_prior != "context":
+            raise UsageError("the quadtree prior is there in floats only: choose temporal_prior 'context' with it")
+
+    @property
+    def scales(self) -> tuple[int, int, int]:
+        """What the frame's sides are divided by at the three scales."""
+        return self.fold, 2 * self.fold, 4 * self.fold
+
+    @property
+    def halvings(self) -> int:
+        """How often the sides are halved between the coarsest scale and the latents."""
+        return (BLOCK // self.scales[-1]).bit_length() - 1
+
+    @property
+    def portable(self) -> bool:
+        """Whether probabilities depend on integers alone."""
+        return self.temporal_prior == "symbols"
 
     def step(self, lam: float) -> float:
         """Best quantiser step at high rate, as in `IntraConfig.step`."""
@@ -49,13 +123,3 @@ class ConditionalConfig:
     def lambdas(self, u: Tensor) -> Tensor:
         """Rate-distortion trade at relative quality u, log-spaced."""
         return self.lambda_low * (self.lambda_high / self.lambda_low) ** u
-
-
-PROFILES = {"lab": ConditionalConfig()}
-
-
-def profile_config(profile: str) -> ConditionalConfig:
-    """Sizes of a profile. Raises UsageError for one that does not exist."""
-    if profile not in PROFILES:
-        raise UsageError(f"conditional has no profile '{profile}': choose from {', '.join(PROFILES)}")
-    return PROFILES[profile]

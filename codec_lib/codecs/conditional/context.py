@@ -1,11 +1,11 @@
-"""Temporal context mining: what the decoder knows of a frame before a bit of it has been read.
+"""Temporal context mining: what the decoder knows of a frame before a bit of its latents has been read.
 
-The decoded frame before and a feature that its decoder left behind are warped by the decoded motion, and turned into
-contexts at three scales and a first prediction of the frame.
+The decoded frame before and a feature that its decoder left behind are turned into contexts at three scales and a first
+prediction of the frame, with the decoded motion to say what has gone where.
 
-Source: DCVC-TCM (Sheng et al. 2022) and DCVC-DC (Li et al. 2023), papers.md 4.1. There features are warped at full resolution
-and at two smaller ones; here the frame is warped at full resolution, with a cubic spline, and folded into channels
-afterwards, since full-resolution convolutions are what costs.
+Source: DCVC-TCM (Sheng et al. 2022) and DCVC-DC (Li et al. 2023), papers.md 4.1. There features are extracted and then warped, at
+full resolution and at two smaller ones (`alignment`). At lab size the frame is warped at full resolution, with a cubic
+spline, and folded into channels afterwards, since full-resolution convolutions are what costs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec_lib.codecs.conditional.alignment import FeatureAlignment
+from codec_lib.codecs.conditional.blocks import group
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.layers.blocks import interpolate_anchors, run, scaled_blocks, zeroed
+from codec_lib.layers.blocks import QualityScale, interpolate_anchors, run, zeroed
 from codec_lib.layers.warping import shrink_flow, warp
 
-FOLD = 4
-"""Pixels on a side that are folded into channels: the networks' finest scale is 1/4."""
+ADAPTOR_OF = (0, 1, 0, 2)
+"""Which of three adaptors takes the feature, by the frame's number modulo 4: frames alternate in quality, and so do features
+(DCVC-DC, hierarchical quality structure)."""
 STEP_RANGE = 0.25
 """Steps in relative quality from one frame to the next that tables of steps cover, either way."""
 STEP_ANCHORS = 5
@@ -32,8 +35,14 @@ def at_step(table: Tensor, step: Tensor) -> Tensor:
     return interpolate_anchors(table, (step / (2 * STEP_RANGE) + 0.5).clamp(0, 1))
 
 
+def correction_scale(channels: int, c: ConditionalConfig) -> QualityScale:
+    """Gains for what a network adds to a frame that is right but for quantisation: it starts in proportion to the quantiser's
+    step. A correction as large at high qualities as at low ones does more harm than good there, again in every frame."""
+    return QualityScale(channels, c.anchors, first=1.0, last=c.step(c.lambda_high) / c.step(c.lambda_low))
+
+
 class Contexts(NamedTuple):
-    """x_bar: prediction of the frame, float32 (N, 3, H, W). c0, c1, c2: contexts at 1/4, 1/8 and 1/16."""
+    """x_bar: prediction of the frame, float32 (N, 3, H, W). c0, c1, c2: contexts at the three scales, finest first."""
 
     x_bar: Tensor
     c0: Tensor
@@ -46,26 +55,55 @@ class ContextMining(nn.Module):
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
-        w4, w8, w16 = c.widths
-        self.adaptor_i = nn.Conv2d(3 * FOLD**2, c.feature_channels, 3, padding=1)  # in place of a feature, after an I frame
-        self.stem = nn.Conv2d(3 * FOLD**2 + c.feature_channels, w4, 3, padding=1)
-        self.quality_step = nn.Parameter(torch.zeros(STEP_ANCHORS, w4))  # what the reference is worth beside this frame
-        self.blocks4 = scaled_blocks(w4, c.context_blocks[0], c.anchors)
-        self.down8 = nn.Conv2d(w4, w8, 3, stride=2, padding=1)
-        self.blocks8 = scaled_blocks(w8, c.context_blocks[1], c.anchors)
-        self.down16 = nn.Conv2d(w8, w16, 3, stride=2, padding=1)
-        self.blocks16 = scaled_blocks(w16, c.context_blocks[2], c.anchors)
-        self.tail = zeroed(nn.Conv2d(w4, 3 * FOLD**2, 3, padding=1))
+        self.fold, self.scales, self.warps_frame = c.fold, c.scales, c.alignment == "frame"
+        pixels = 3 * c.fold**2
+        self.adaptor_i = nn.Conv2d(pixels, c.feature_channels, 3, padding=1)  # in place of a feature, after an I frame
+        width = pixels + c.feature_channels if self.warps_frame else c.feature_channels
+        for i, (scale, out) in enumerate(zip(c.scales, c.widths, strict=True)):
+            enter = nn.Conv2d(width, out, 3, stride=2 if i else 1, padding=1)
+            self.add_module(f"down{scale}" if i else "stem", enter)
+            self.add_module(f"blocks{scale}", group(c.context_kinds[i], out, c.context_blocks[i], c))
+            width = out
+        if self.warps_frame:
+            self.quality_step = nn.Parameter(torch.zeros(STEP_ANCHORS, c.widths[0]))  # what the reference is worth beside this frame
+            self.tail = zeroed(nn.Conv2d(c.widths[0], pixels, 3, padding=1))
+            self.tail_scale = correction_scale(pixels, c)
+        else:
+            self.align = FeatureAlignment(c)
+        adaptors = len(set(ADAPTOR_OF)) if c.feature_adaptors else 0
+        self.adaptors = nn.ModuleList(nn.Conv2d(c.feature_channels, c.feature_channels, 1) for _ in range(adaptors))
 
-    def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor) -> Contexts:
-        """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/4, W/4), None after an I frame; flow: (N, 2, H, W) in pixels;
-        u, u_ref: relative qualities of this frame and of the one before, (N,)."""
+    def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor, t: int = 0) -> Contexts:
+        """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/fold, W/fold), None after an I frame; flow: (N, 2, H, W) in
+        pixels; u, u_ref: relative qualities of this frame and of the one before, (N,); t: this frame's number."""
+        if feature is not None and self.adaptors:
+            feature = self.adaptors[ADAPTOR_OF[t % len(ADAPTOR_OF)]](feature)
+        if not self.warps_frame:
+            return self._from_warped_features(x_ref, feature, flow, u)
+        return self._from_warped_frame(x_ref, feature, flow, u, at_step(self.quality_step, u - u_ref))
+
+    def _from_warped_frame(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, offset: Tensor) -> Contexts:
+        """offset: (N, C), what the step in quality adds to the first features."""
         x_tilde = warp(x_ref, flow, "spline")
-        folded = F.pixel_unshuffle(x_tilde - 0.5, FOLD)
-        feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, FOLD))
-        h = self.stem(torch.cat([folded, feature], dim=1))
-        c0 = run(self.blocks4, h + at_step(self.quality_step, u - u_ref)[:, :, None, None].to(h.dtype), u)
-        c1 = run(self.blocks8, self.down8(c0), u)
-        c2 = run(self.blocks16, self.down16(c1), u)
-        x_bar = x_tilde + F.pixel_shuffle(self.tail(c0), FOLD).float()
-        return Contexts(x_bar, c0, c1, c2)
+        folded = F.pixel_unshuffle(x_tilde - 0.5, self.fold)
+        feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, self.fold))
+        contexts = self._extract(torch.cat([folded, feature], dim=1), u, offset)
+        correction = self.tail_scale(self.tail(contexts[0]), u)
+        return Contexts(x_tilde + F.pixel_shuffle(correction, self.fold).float(), *contexts)
+
+    def _from_warped_features(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
+        x_tilde = warp(x_ref, flow)
+        if feature is None:
+            feature = self.adaptor_i(F.pixel_unshuffle(x_ref - 0.5, self.fold))
+        return Contexts(x_tilde, *self.align(self._extract(feature, u), x_tilde, flow))
+
+    def _extract(self, h: Tensor, u: Tensor, offset: Tensor | None = None) -> list[Tensor]:
+        """Features at the three scales, finest first."""
+        found = []
+        for i, scale in enumerate(self.scales):
+            h = getattr(self, f"down{scale}" if i else "stem")(h)
+            if offset is not None and i == 0:
+                h = h + offset[:, :, None, None].to(h.dtype)
+            h = run(getattr(self, f"blocks{scale}"), h, u)
+            found.append(h)
+        return found

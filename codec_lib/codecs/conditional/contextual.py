@@ -1,7 +1,8 @@
 """The contextual encoder and decoder: a frame to a latent and back, both knowing the contexts.
 
-At each scale the context of that scale is concatenated to the features and merged by a 1x1 convolution. As in the `intra`
-codec a linear transform of 16x16 blocks, which starts as a DCT, carries the signal; the deep part starts at zero.
+At each of three scales the context of that scale joins the features. At lab size a linear transform of 16x16 blocks carries the
+signal, as in the `intra` codec: it starts as a DCT, and the deep part starts at zero. At paper size these are the contextual
+encoder and decoder of DCVC-DC (Li et al. 2023, papers.md 4.1), with its reconstruction U-Nets as the blocks of the finest scale.
 """
 
 from __future__ import annotations
@@ -10,58 +11,60 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec_lib.codecs.conditional.blocks import group
 from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
-from codec_lib.codecs.conditional.context import FOLD, Contexts
-from codec_lib.layers.blocks import QualityScale, SubpixelUp, run, scaled_blocks, zeroed
+from codec_lib.codecs.conditional.context import Contexts, correction_scale
+from codec_lib.codecs.conditional.merge import Merge
+from codec_lib.layers.blocks import QualityScale, SharedQualityScale, SubpixelUp, run, zeroed
 from codec_lib.layers.dct import block_basis
 
 
-class Merge(nn.Module):
-    """Features and context of one scale to features: 1x1 on both, concatenated. Without contexts, 1x1 on the features."""
-
-    def __init__(self, channels: int, with_context: bool):
-        super().__init__()
-        self.with_context = with_context
-        self.conv = nn.Conv2d(2 * channels if with_context else channels, channels, 1)
-
-    def forward(self, h: Tensor, context: Tensor) -> Tensor:
-        return self.conv(torch.cat([h, context], dim=1) if self.with_context else h)
-
-
 class ContextualEncoder(nn.Module):
-    """g_a: frame (N, 3, H, W) in [0, 1] and contexts to latent (N, C_y, H/16, W/16), multiplied by the quantiser gain."""
+    """g_a: frame (N, 3, H, W) in [0, 1] and contexts to latent (N, C_y, H/16, W/16), in quantiser steps."""
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
-        w4, w8, w16 = c.widths
-        self.coding, conditional = c.coding, c.coding != "residual"
-        self.stem = nn.Conv2d(3 * FOLD**2, w4, 3, padding=1)
-        self.merge4 = Merge(w4, conditional)
-        self.blocks4 = scaled_blocks(w4, c.analysis_blocks[0], c.anchors)
-        self.down8 = nn.Conv2d(w4, w8, 3, stride=2, padding=1)
-        self.merge8 = Merge(w8, conditional)
-        self.blocks8 = scaled_blocks(w8, c.analysis_blocks[1], c.anchors)
-        self.down16 = nn.Conv2d(w8, w16, 3, stride=2, padding=1)
-        self.merge16 = Merge(w16, conditional)
-        self.blocks16 = scaled_blocks(w16, c.analysis_blocks[2], c.anchors)
-        self.head = zeroed(nn.Conv2d(w16, c.y_channels, 1))
-        self.linear = nn.Conv2d(3 * BLOCK**2, c.y_channels, 1, bias=False)
-        with torch.no_grad():
-            self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0][:, :, None, None])
-        self.gain = QualityScale(c.y_channels, c.anchors, first=1 / c.step(c.lambda_low), last=1 / c.step(c.lambda_high))
+        self.coding, self.fold, self.scales, self.gain_scale = c.coding, c.fold, c.scales, c.gain_scale
+        width = 3 * c.fold**2
+        if c.fold > 1:
+            self.stem = nn.Conv2d(width, c.widths[0], 3, padding=1)
+            width = c.widths[0]
+        seen = []  # channels at each scale
+        for i, (scale, out) in enumerate(zip(c.scales, c.widths, strict=True)):
+            if i:
+                self.add_module(f"down{scale}", nn.Conv2d(width, out, 3, stride=2, padding=1))
+                width = out
+            merge = Merge(c.analysis_merges[i], width, out, out, c.coding != "residual")
+            self.add_module(f"merge{scale}", merge)
+            self.add_module(f"blocks{scale}", group(c.analysis_kinds[i], merge.channels, c.analysis_blocks[i], c))
+            width = merge.channels
+            seen.append(width)
+        self.head = _head(width, c)
+        self.linear = None
+        if c.linear:
+            zeroed(self.head[-1] if c.halvings else self.head)
+            self.linear = nn.Conv2d(3 * BLOCK**2, c.y_channels, 1, bias=False)
+            with torch.no_grad():
+                self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0][:, :, None, None])
+        self.gain = (SharedQualityScale(seen[c.gain_scale], c.anchors) if c.gain_scale is not None else
+                     QualityScale(c.y_channels, c.anchors, first=1 / c.step(c.lambda_low), last=1 / c.step(c.lambda_high)))
 
     def forward(self, x: Tensor, contexts: Contexts, u: Tensor) -> Tensor:
         difference = x - contexts.x_bar
-        seen = difference if self.coding == "residual" else x - 0.5
-        carried = x - 0.5 if self.coding == "conditional" else difference
-        h = self.merge4(self.stem(F.pixel_unshuffle(seen, FOLD)), contexts.c0)
-        h = run(self.blocks4, h, u)
-        h = self.merge8(self.down8(h), contexts.c1)
-        h = run(self.blocks8, h, u)
-        h = self.merge16(self.down16(h), contexts.c2)
-        h = run(self.blocks16, h, u)
-        y = self.head(h) + self.linear(F.pixel_unshuffle(carried, BLOCK))
-        return self.gain(y.float(), u)
+        h = F.pixel_unshuffle(difference if self.coding == "residual" else x - 0.5, self.fold)
+        if self.fold > 1:
+            h = self.stem(h)
+        for i, scale in enumerate(self.scales):
+            if i:
+                h = getattr(self, f"down{scale}")(h)
+            h = getattr(self, f"merge{scale}")(h, contexts[1 + i])
+            h = run(getattr(self, f"blocks{scale}"), h, u)
+            if i == self.gain_scale:
+                h = self.gain(h, u)
+        y = self.head(h)
+        if self.linear is not None:
+            y = y + self.linear(F.pixel_unshuffle(x - 0.5 if self.coding == "conditional" else difference, BLOCK))
+        return self.gain(y.float(), u) if self.gain_scale is None else y.float()
 
 
 class ContextualDecoder(nn.Module):
@@ -69,29 +72,59 @@ class ContextualDecoder(nn.Module):
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
-        w4, w8, w16 = c.widths
-        self.coding, conditional = c.coding, c.coding != "residual"
-        self.gain = QualityScale(c.y_channels, c.anchors, first=c.step(c.lambda_low), last=c.step(c.lambda_high))
-        self.linear = nn.Conv2d(c.y_channels, 3 * BLOCK**2, 1, bias=False)
-        with torch.no_grad():
-            self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0].T[:, :, None, None])
-        self.head = nn.Conv2d(c.y_channels, w16, 1)
-        self.merge16 = Merge(w16, conditional)
-        self.blocks16 = scaled_blocks(w16, c.synthesis_blocks[2], c.anchors)
-        self.up8 = SubpixelUp(w16, w8)
-        self.merge8 = Merge(w8, conditional)
-        self.blocks8 = scaled_blocks(w8, c.synthesis_blocks[1], c.anchors)
-        self.up4 = SubpixelUp(w8, w4)
-        self.merge4 = Merge(w4, conditional)
-        self.blocks4 = scaled_blocks(w4, c.synthesis_blocks[0], c.anchors)
-        self.tail = zeroed(nn.Conv2d(w4, 3 * FOLD**2, 3, padding=1))
-        self.feature = nn.Conv2d(w4, c.feature_channels, 1)
+        self.coding, self.fold, self.scales, self.gain_scale = c.coding, c.fold, c.scales, c.gain_scale
+        channels = (c.fine_width or c.widths[0], *c.widths[1:])  # before the context joins
+        self.gain = (SharedQualityScale(channels[c.gain_scale], c.anchors) if c.gain_scale is not None else
+                     QualityScale(c.y_channels, c.anchors, first=c.step(c.lambda_low), last=c.step(c.lambda_high)))
+        self.linear = None
+        if c.linear:
+            self.linear = nn.Conv2d(c.y_channels, 3 * BLOCK**2, 1, bias=False)
+            with torch.no_grad():
+                self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0].T[:, :, None, None])
+        self.head = _foot(channels[-1], c)
+        width = channels[-1]
+        for i, scale in reversed(list(enumerate(c.scales))):
+            if i < len(c.scales) - 1:
+                self.add_module(f"up{scale}", SubpixelUp(width, channels[i], c.up_kernel))
+            merge = Merge(c.synthesis_merges[i], channels[i], c.widths[i], c.widths[i], c.coding != "residual")
+            self.add_module(f"merge{scale}", merge)
+            self.add_module(f"blocks{scale}", group(c.synthesis_kinds[i], merge.channels, c.synthesis_blocks[i], c))
+            width = merge.channels
+        self.tail = nn.Conv2d(width, 3 * c.fold**2, 3, padding=1)
+        self.tail_scale = None
+        if c.linear:
+            zeroed(self.tail)
+            self.tail_scale = correction_scale(3 * c.fold**2, c)
+        self.feature = nn.Identity() if width == c.feature_channels else nn.Conv2d(width, c.feature_channels, 1)
 
     def forward(self, y_hat: Tensor, contexts: Contexts, u: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.gain(y_hat, u)
-        h = run(self.blocks16, self.merge16(self.head(y), contexts.c2), u)
-        h = run(self.blocks8, self.merge8(self.up8(h), contexts.c1), u)
-        h = run(self.blocks4, self.merge4(self.up4(h), contexts.c0), u)
-        x = F.pixel_shuffle(self.tail(h), FOLD) + F.pixel_shuffle(self.linear(y), BLOCK)
+        y = self.gain(y_hat, u) if self.gain_scale is None else y_hat
+        h = self.head(y)
+        for i, scale in reversed(list(enumerate(self.scales))):
+            if i < len(self.scales) - 1:
+                h = getattr(self, f"up{scale}")(h)
+            if i == self.gain_scale:
+                h = self.gain(h, u)
+            h = run(getattr(self, f"blocks{scale}"), getattr(self, f"merge{scale}")(h, contexts[1 + i]), u)
+        x = self.tail(h)
+        x = F.pixel_shuffle(x if self.tail_scale is None else self.tail_scale(x, u), self.fold)
+        if self.linear is not None:
+            x = x + F.pixel_shuffle(self.linear(y), BLOCK)
         start = 0.5 if self.coding == "conditional" else contexts.x_bar
         return x.float() + start, self.feature(h)
+
+
+def _head(width: int, c: ConditionalConfig) -> nn.Module:
+    """From the coarsest scale to the latents at 1/16: a 1x1 convolution where it lies there already, else strided ones."""
+    if not c.halvings:
+        return nn.Conv2d(width, c.y_channels, 1)
+    channels = (width, *[c.head_width] * (c.halvings - 1), c.y_channels)
+    return nn.Sequential(*(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:], strict=False)))
+
+
+def _foot(width: int, c: ConditionalConfig) -> nn.Module:
+    """The way back: from the latents to ``width`` channels at the coarsest scale."""
+    if not c.halvings:
+        return nn.Conv2d(c.y_channels, width, 1)
+    channels = (c.y_channels, *[c.head_width] * (c.halvings - 1), width)
+    return nn.Sequential(*(SubpixelUp(a, b, c.up_kernel) for a, b in zip(channels, channels[1:], strict=False)))

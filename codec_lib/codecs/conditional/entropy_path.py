@@ -4,14 +4,13 @@
 
     z_classes(quality)                     scale class of each hyper-latent channel
     features(z_hat, earlier, nodes, ...)   what hyper-latents, the frame before and motion say
-    step_1(features), step_2(features, y16)   as in `codec_lib.entropy.latent_coder`
+    step_1(features), step_2(features, y16)   what two-step coding asks for
 
+as do, for priors that look at floats, `context_path` and `fused_path`.
 All tensors are integers carried in float32, except the features of the float twin.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,19 +18,12 @@ from torch import Tensor, nn
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context import STEP_ANCHORS, STEP_RANGE
 from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
+from codec_lib.codecs.conditional.state import Earlier as Earlier
 from codec_lib.entropy.density import N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
-from codec_lib.entropy.two_step import compand_lookup, compand_steps, integer_head
+from codec_lib.entropy.two_step import TwoSteps, compand_lookup, compand_steps, integer_head
+from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import interpolate_anchors
-
-
-class Earlier(NamedTuple):
-    """Of the frame before: its latents in sixteenths (N, C, h, w), its features (N, f, h, w), None if the I-frame codec coded
-    it, and its quality."""
-
-    y16: Tensor
-    features: Tensor | None
-    quality: int
 
 
 def relative(quality: int, config: ConditionalConfig) -> Tensor:
@@ -39,13 +31,27 @@ def relative(quality: int, config: ConditionalConfig) -> Tensor:
     return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
 
 
-class IntegerEntropy(nn.Module):
-    """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading."""
+class TwoStepPath(TwoSteps):
+    """What the forms of the two-step prior have in common: hyper-latents have scale classes, and latents come in steps of 1."""
+
+    z_tables = None
+
+    def quant_step(self, features: Tensor) -> float:
+        return 1.0
+
+
+class IntegerEntropy(TwoStepPath, nn.Module):
+    """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading.
+
+    Raises UsageError for a configuration whose prior looks at floats.
+    """
 
     portable = True
 
     def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
         super().__init__()
+        if not config.portable:
+            raise UsageError("this prior looks at the temporal context, in floats: it has no integer form")
         source = trained or TemporalEntropyModel(config)
         for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
             setattr(self, name, export(getattr(source, name)))
@@ -63,8 +69,9 @@ class IntegerEntropy(nn.Module):
     def z_classes(self, quality: int) -> Tensor:
         return self.z_class_table[quality]
 
-    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int) -> Tensor:
-        """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w)."""
+    def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int, context: Tensor | None = None) -> Tensor:
+        """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w). No context
+        is looked at."""
         seen = compand_lookup(self.compand_table, shift_cells(earlier.y16, nodes))
         seen = torch.cat([seen, unevenness(nodes)], dim=1)
         if earlier.features is None:

@@ -2,6 +2,9 @@
 
 The checkpoint holds the float networks in float16, the probability path as integers, the integer tables of latents and
 motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin has the same weights.
+
+A model whose probabilities depend on floats has no integers to ship: its entropy model is kept in float16 like the rest, with
+tables of hyper-latents made once, here.
 """
 
 from __future__ import annotations
@@ -11,55 +14,88 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
+from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.entropy.tables import CodingTables
+from codec_lib.errors import UsageError
 
 KIND = "conditional"
-FLOAT_PARTS = ("context.", "g_a.", "h_a.", "g_s.")
+FLOAT_PARTS = ("context.", "g_a.", "h_a.", "g_s.", "flow.")
+PRECISE = ("log_gain", "log_basic")
+"""Gains stay in float32: their exponentials multiply everything."""
 
 
 class Parts(NamedTuple):
-    """What a checkpoint holds. intra: hex digest (first four bytes) of the I-frame codec's checkpoint; digest: of this one."""
+    """What a checkpoint holds. motion: statistics of the lattice, or the probability path of learned motion. intra: hex digest
+    (first four bytes) of the I-frame codec's checkpoint; digest: of this one."""
 
     model: ConditionalModel
-    entropy: IntegerEntropy | FloatEntropy
+    entropy: IntegerEntropy | ContextEntropy | FusedEntropy
     tables: CodingTables
-    motion: MotionCoder
+    motion: MotionCoder | FusedEntropy
     intra: str
     digest: bytes
 
 
-def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder, intra: str) -> str:
+def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: str) -> str:
     """Write a checkpoint. Returns its SHA-256."""
-    state = {n: t.detach().cpu() for n, t in model.state_dict().items()}
-    tensors = {n: t if n.endswith("log_gain") else t.half() for n, t in state.items() if n.startswith(FLOAT_PARTS)}
-    integer = IntegerEntropy(model.config, model.entropy.cpu())
-    integer.check()
-    tensors |= {f"entropy.{n}": t for n, t in integer.packed().items()}
-    tensors |= {f"tables.{n}": torch.from_numpy(a) for n, a in tables.to_arrays().items()}
-    tensors |= {f"motion.{n}": torch.from_numpy(a) for n, a in motion.to_arrays().items()}
-    config = {"model": asdict(model.config), "intra": intra}
-    return save_checkpoint(path, tensors, config, KIND)
+    c = model.config
+    state = {n: t.detach().cpu() for n, t in model.state_dict().items() if n.startswith(_float_parts(c))}
+    tensors = {n: t if n.endswith(PRECISE) else t.half() for n, t in state.items()}
+    tensors |= _packed("tables.", tables)
+    tensors |= _packed("motion.", motion) if c.motion == "lattice" else _packed("motion_z.", motion.z_tables)
+    if c.portable:
+        integer = IntegerEntropy(c, model.entropy.cpu())
+        integer.check()
+        tensors |= {f"entropy.{n}": t for n, t in integer.packed().items()}
+    elif c.spatial_prior == "quadtree":
+        tensors |= _packed("z.", model.entropy.z.tables())
+    return save_checkpoint(path, tensors, {"model": asdict(c), "intra": intra}, KIND)
 
 
-def load_parts(path: Path, entropy: str) -> Parts:
-    """Read a checkpoint with its probability path, "integer" or "float"."""
+def load_parts(path: Path, entropy: str | None = None) -> Parts:
+    """Read a checkpoint with its probability path, "integer" or "float"; None: integer where it has one.
+
+    Raises MissingWeights; UsageError for a file that is no such checkpoint, or has no such path.
+    """
     tensors, values, digest = load_checkpoint(path, KIND)
-    config = config_from(ConditionalConfig, values["model"])
-    model = ConditionalModel(config)
-    floats = {n: t.float() for n, t in tensors.items() if n.startswith(FLOAT_PARTS)}
+    c = config_from(ConditionalConfig, values["model"])
+    model = ConditionalModel(c)
+    floats = {n: t.float() for n, t in tensors.items() if n.startswith(_float_parts(c))}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
-
-    def part(prefix: str) -> dict:
-        return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-    tables = CodingTables.from_arrays({n: t.numpy() for n, t in part("tables.").items()})
-    motion = MotionCoder.from_arrays({n: t.numpy() for n, t in part("motion.").items()})
-    path_ = (IntegerEntropy if entropy == "integer" else FloatEntropy)(config)
-    path_.load_state_dict({n: t.float() for n, t in part("entropy.").items()})
+    tables = CodingTables.from_arrays(_part("tables.", tensors))
+    if c.motion == "lattice":
+        motion = MotionCoder.from_arrays(_part("motion.", tensors))
+    else:
+        motion = FusedEntropy(model.flow.entropy, CodingTables.from_arrays(_part("motion_z.", tensors)))
+    if c.portable:
+        path_ = (FloatEntropy if entropy == "float" else IntegerEntropy)(c)
+        path_.load_state_dict({n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")})
+    elif entropy == "integer":
+        raise UsageError(f"the prior of '{Path(path).name}' looks at floats and has no integer form: use entropy 'float'")
+    elif c.spatial_prior == "quadtree":
+        path_ = FusedEntropy(model.entropy, CodingTables.from_arrays(_part("z.", tensors)))
+    else:
+        path_ = ContextEntropy(c, model.entropy)
     return Parts(model, path_, tables, motion, values["intra"], bytes.fromhex(digest)[:4])
+
+
+def _float_parts(c: ConditionalConfig) -> tuple[str, ...]:
+    """Beginnings of the names of tensors that are kept as floats."""
+    return FLOAT_PARTS if c.portable else (*FLOAT_PARTS, "entropy.")
+
+
+def _packed(prefix: str, source: CodingTables | MotionCoder) -> dict[str, Tensor]:
+    return {prefix + n: torch.from_numpy(a) for n, a in source.to_arrays().items()}
+
+
+def _part(prefix: str, tensors: dict[str, Tensor]) -> dict:
+    """Arrays whose names begin with ``prefix``, without it."""
+    return {n.removeprefix(prefix): t.numpy() for n, t in tensors.items() if n.startswith(prefix)}

@@ -3,7 +3,7 @@
 What a difference is likely to be depends on four things that encoder and decoder both have: how much the neighbours differ
 among themselves, how much of a surprise they were themselves, what the difference was at this node one frame ago, and, for
 the vertical component, what the horizontal one turned out to be. Each is put into a few bins; a combination of bins is a
-context, and contexts with similar statistics share one of a few dozen integer tables (`fit_motion`).
+context, and contexts with similar statistics share one of a few dozen integer tables (`MotionFit`).
 
 One routine walks the lattice for encoder, decoder and bit counter alike: they differ in ``exchange`` only, which is given
 classes and, where they are known, symbols, and returns symbols.
@@ -11,7 +11,7 @@ classes and, where they are known, symbols, and returns symbols.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -170,32 +170,35 @@ class MotionCoder:
         return cls(arrays.pop("class_of"), CodingTables.from_arrays(arrays))
 
 
-def fit_motion(clips: Sequence[np.ndarray], rounds: int = 12, smoothing: float = 0.3) -> MotionCoder:
-    """Statistics of training fields.
+class MotionFit:
+    """Counts differences by context, to make tables of.
 
-    clips: for each clip int16 (T - 1, levels, 2, R, C). Counts differences by context, then shares tables out among contexts by
-    k-means in bits: each context goes to the table that codes its counts cheapest, each table becomes the sum of its
-    contexts.
+    Tables are shared out among contexts by k-means in bits: each context goes to the table that codes its counts cheapest,
+    each table becomes the sum of its contexts.
     """
-    counts = np.zeros((N_CONTEXTS, 2 * ALPHABET + 2))
 
-    def exchange(symbols, contexts):
-        symbol = np.where(np.abs(symbols) > ALPHABET, 2 * ALPHABET + 1, symbols + ALPHABET)
-        np.add.at(counts, (contexts, symbol), 1)
-        return symbols
+    def __init__(self):
+        self.counts = np.zeros((N_CONTEXTS, 2 * ALPHABET + 2))
 
-    for fields in clips:
-        for t, levels in enumerate(fields):
-            for level, field in enumerate(levels):
-                walk(exchange, level, fields[t - 1, level] if t else None, field.shape[1:], field)
-    class_of = _cluster(counts, rounds)
-    shared = np.stack([counts[class_of == k].sum(axis=0) for k in range(N_TABLES)])
-    spread = counts.sum(axis=0) / max(counts.sum(), 1)
-    rows = []
-    for row in shared:
-        row = row + smoothing * 40 * spread + 1e-3
-        rows.append(from_counts([row[:-1]], [-ALPHABET], smoothing=1e-3, escape=float(row[-1]) + 0.05).row(0))
-    return MotionCoder(class_of.astype(np.uint8), CodingTables(rows, [-ALPHABET] * N_TABLES))
+    def add(self, field: np.ndarray, level: int, previous: np.ndarray | None) -> None:
+        """Count a field int (2, R, C), as `MotionCoder.encode` is given it."""
+        def exchange(symbols, contexts):
+            symbol = np.where(np.abs(symbols) > ALPHABET, 2 * ALPHABET + 1, symbols + ALPHABET)
+            np.add.at(self.counts, (contexts, symbol), 1)
+            return symbols
+
+        walk(exchange, level, previous, field.shape[1:], field)
+
+    def coder(self, rounds: int = 12, smoothing: float = 12.0) -> MotionCoder:
+        """A coder with tables of everything counted so far; of nothing, with uniform ones. smoothing: differences that the
+        statistics of all contexts together count for in each table."""
+        class_of = _cluster(self.counts, rounds)
+        spread = self.counts.sum(axis=0) / max(self.counts.sum(), 1)
+        rows = []
+        for k in range(N_TABLES):
+            row = self.counts[class_of == k].sum(axis=0) + smoothing * spread + 1e-3
+            rows.append(from_counts([row[:-1]], [-ALPHABET], smoothing=1e-3, escape=float(row[-1]) + 0.05).row(0))
+        return MotionCoder(class_of.astype(np.uint8), CodingTables(rows, [-ALPHABET] * N_TABLES))
 
 
 def _cluster(counts: np.ndarray, rounds: int) -> np.ndarray:

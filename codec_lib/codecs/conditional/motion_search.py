@@ -24,16 +24,16 @@ from codec_lib.codecs.conditional.lattice import COARSEST, REACH, SPACING, STEPS
 MOVES = tuple((dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dx or dy)
 LENGTHS = {64: (16, 8, 4, 2), 32: (8, 4, 2), 16: (8, 4, 2), 8: (8, 4, 2, 1)}
 """Lengths of the moves that are tried on each lattice, in eighths of a pixel, one round each."""
-JOINT_LENGTHS = {16: (4, 2), 8: (4, 2, 1)}
+JOINT_LENGTHS = {16: (8, 4, 2), 8: (8, 4, 2, 1, 2, 1)}
 """Lattices on which all nodes are adjusted together, and the moves tried there."""
 START_SPACING = 16
 """The lattice on which a search goes on from a field found with a higher weight."""
 ENLARGED = 4
 """How much larger the reference is made."""
-WEIGHT_TIMES_LAMBDA = 2.0
-"""The weight for a frame coded with lambda is this over lambda: part of the prediction's error is mended by the latents. Of 1, 1.7,
-3, 8 and 20 on two dev clips, 1.7 gave the lowest BD-rate, 1 and 3 about one percent more, 20 eleven percent more."""
-BITS_NONZERO, BITS_PER_OCTAVE = 2.5, 1.5
+WEIGHT_TIMES_LAMBDA = 1.0
+"""The weight for a frame coded with lambda is this over lambda, so a bit of motion is worth what a bit of latents is worth. On
+two dev clips 2 cost up to one percent more in BD-rate, 4 seven percent."""
+BITS_NONZERO, BITS_PER_OCTAVE = 5.0, 1.2
 """Rough cost of a vector component that leaves its prediction."""
 NEAR = np.ones((3, 3), np.float32)
 

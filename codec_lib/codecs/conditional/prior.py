@@ -8,8 +8,10 @@ Three sources are added up into features, on the grid of hidden activations:
     how uneven the motion is, the quality, the step in quality    temporal, two tables
 
 and the two steps of the dual prior read them. Through its own features a frame's prior remembers more than one frame back:
-latents of a P frame are nearly all zero and say little about what the picture is like, those of the I frame say it all. The published codecs take their temporal prior from float features of the
-decoder; decoders that compute them differently by one rounding would lose the stream. Symbols cannot differ.
+latents of a P frame are nearly all zero and say little about what the picture is like, those of the I frame say it all.
+The published codecs take their temporal prior from float features of the decoder; decoders that compute them differently by one rounding would lose the stream. Symbols cannot differ.
+
+With `temporal_prior="context"` such features are a fourth source (`context_prior`), and nothing is rounded to integers.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
 from codec_lib.codecs.conditional.context import STEP_ANCHORS, at_step
+from codec_lib.codecs.conditional.context_prior import ContextPrior
 from codec_lib.codecs.conditional.lattice import UNIT
-from codec_lib.entropy.density import CLASS_STEP, N_CLASSES, SIGMA_MIN
+from codec_lib.codecs.conditional.reference import Reference
+from codec_lib.entropy.density import CLASS_STEP, DENSITIES, N_CLASSES, SIGMA_MIN, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, to_grid
-from codec_lib.entropy.two_step import HEAD_LIMIT, compand
+from codec_lib.entropy.steps import symbol_bits
+from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, compand
 from codec_lib.layers.blocks import interpolate_anchors
 from codec_lib.layers.dct import block_basis
 
@@ -58,6 +63,15 @@ def unevenness(nodes: Tensor) -> Tensor:
     return spread.clamp(max=LIMIT)
 
 
+def hyper_encoder(c: ConditionalConfig) -> nn.Sequential:
+    """h_a: latents (N, C_y, h, w) to hyper-latents (N, C_z, h/4, w/4)."""
+    return nn.Sequential(
+        nn.Conv2d(c.y_channels, c.prior_features, 1), nn.ReLU(),
+        nn.Conv2d(c.prior_features, c.prior_features, 3, stride=2, padding=1), nn.ReLU(),
+        nn.Conv2d(c.prior_features, c.z_channels, 3, stride=2, padding=1),
+    )
+
+
 class TemporalEntropyModel(nn.Module):
     """Means and scale classes of a P frame's latents, made of `QConv2d` layers."""
 
@@ -82,29 +96,50 @@ class TemporalEntropyModel(nn.Module):
             QConv2d(p, 2 * y, out_limit=HEAD_LIMIT),
         )
         self.z_class = nn.Parameter(torch.full((c.anchors, c.z_channels), 3.0))
+        self.context = None if c.portable else ContextPrior(c, p, f)
+        self.bits = DENSITIES[c.density]
         gain = 1 / c.step(math.sqrt(c.lambda_low * c.lambda_high))
         start = (torch.log(0.3 * block_basis(BLOCK, y)[1] * gain / SIGMA_MIN) / CLASS_STEP).clamp(4, N_CLASSES - 5)
         with torch.no_grad():
             for chain in (self.temporal, self.temporal_i):
                 chain[-1].weight.mul_(0.3)
+            if self.context is not None:
+                self.context.second.weight.mul_(0.3)
             for head in (self.prior_1[-1], self.prior_2[-1]):
                 head.bias[y:] = start / 8
 
-    def features(self, z_hat: Tensor, y_ref: Tensor, memory: Tensor | None, nodes: Tensor, u: Tensor, u_ref: Tensor,
-                 quantise: bool) -> Tensor:
+    def features(self, z_hat: Tensor, y_ref: Tensor, expected: Tensor | None, nodes: Tensor, u: Tensor, u_ref: Tensor,
+                 quantise: bool, context: Tensor | None = None) -> Tensor:
         """Features (N, f, H/16, W/16) on the hidden grid.
 
-        z_hat: integers (N, C_z, H/64, W/64). y_ref: latents of the frame before (N, C, H/16, W/16). memory: its features,
-        (N, f, H/16, W/16); None if it was coded by the I-frame codec. nodes: motion, integers. u, u_ref: relative qualities of this frame and the one before, (N,).
+        z_hat: integers (N, C_z, H/64, W/64). y_ref: latents of the frame before (N, C, H/16, W/16). expected: its features,
+        (N, f, H/16, W/16); None if it was coded by the I-frame codec. nodes: motion, integers. u, u_ref: relative qualities of
+        this frame and the one before, (N,). context: the coarsest one, for a prior that looks at it.
         """
         seen = to_grid(compand(shift_cells(y_ref, nodes)), FRAC, LIMIT, quantise)
         seen = torch.cat([seen, unevenness(nodes) / 2**FRAC], dim=1)
         offset = sum(to_grid(o, FRAC, LIMIT, quantise) for o in (self.quality_offset(u), self.step_offset(u - u_ref)))
-        if memory is None:
+        if expected is None:
             earlier = self.temporal_i(seen)
         else:
-            earlier = self.temporal(torch.cat([seen, shift_cells(memory, nodes)], dim=1))
+            earlier = self.temporal(torch.cat([seen, shift_cells(expected, nodes)], dim=1))
+        if self.context is not None:
+            earlier = earlier + self.context(context)
         return to_grid(self.h_s(z_hat) + earlier + offset[:, :, None, None], FRAC, LIMIT, quantise)
+
+    def expect(self, z_hat: Tensor, reference: Reference, nodes: Tensor | None, u: Tensor, context: Tensor, rounded: bool) -> Tensor:
+        """`features` as training calls for them. Everything is on its grid of integers where ``rounded`` rates are wanted, unless
+        the prior looks at floats anyway."""
+        return self.features(z_hat, reference.y_hat.detach(), reference.expected, nodes, u, reference.u,
+                             rounded and self.context is None, context)
+
+    def code(self, y: Tensor, features: Tensor, rounded: bool) -> tuple[Tensor, Tensor]:
+        """Quantise y (N, C, H/16, W/16) and estimate its bits. Returns y_hat, same shape, and bits (N,)."""
+        return code_in_two_steps(y, features, self.prior_1, self.prior_2, rounded, rounded and self.context is None, self.bits)
+
+    def bits_z(self, z: Tensor, u: Tensor, rounded: bool) -> Tensor:
+        """Bits of hyper-latents, same shape."""
+        return symbol_bits(z, sigma_of(self.z_position(u).expand_as(z)), rounded, self.bits)
 
     def quality_offset(self, u: Tensor) -> Tensor:
         """What the quality adds to the features, (N, f), before rounding."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from codec_lib.codecs.intra.model import EntropyModel, IntraConfig
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
 from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
-from codec_lib.entropy.two_step import compand, compand_lookup, compand_steps, float_head, integer_head
+from codec_lib.entropy.two_step import TwoSteps, compand, compand_lookup, compand_steps, float_head, integer_head
 from codec_lib.layers.blocks import interpolate_anchors
 
 UNIT = 2**MEAN_FRAC
@@ -30,7 +30,7 @@ def relative(quality: int, config: IntraConfig) -> Tensor:
     return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
 
 
-class IntegerEntropy(nn.Module):
+class IntegerEntropy(TwoSteps, nn.Module):
     """Integers only; identical on every machine. Made from a trained `EntropyModel`, or empty for loading."""
 
     portable = True
@@ -70,7 +70,7 @@ class IntegerEntropy(nn.Module):
         self_check(self)
 
 
-class FloatEntropy(nn.Module):
+class FloatEntropy(TwoSteps, nn.Module):
     """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
 
     Its streams decode only where every rounding comes out the same, so they are marked as not portable.

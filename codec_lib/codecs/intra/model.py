@@ -28,10 +28,12 @@ from torch.nn import functional as F
 
 from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
-from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, symbol_bits
+from codec_lib.entropy.steps import symbol_bits
+from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps
 from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import QualityScale, SubpixelUp, interpolate_anchors, run, scaled_blocks, zeroed
 from codec_lib.layers.dct import block_basis
+from codec_lib.layers.precision import in_float32
 
 BLOCK = 16
 """Side of the blocks of the linear transforms: the stride of y."""
@@ -191,13 +193,12 @@ class IntraModel(nn.Module):
         """x: frames (N, 3, H, W) in [0, 1], sides divisible by 64; u: relative qualities (N,) in [0, 1].
 
         Rounding is straight-through for what the decoder sees. ``quantise`` decides what the rate is measured on, see
-        `codec_lib.entropy.two_step.symbol_bits`.
+        `codec_lib.entropy.steps.symbol_bits`.
         """
         y = self.g_a(x, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
-        kind = "cuda" if x.is_cuda else "cpu"  # autocast knows no meta device, on which operations are counted
-        with torch.autocast(kind, enabled=False):  # tables come from here: float32, exact for integers
+        with in_float32(x):  # tables come from here: float32, exact for integers
             bits_z = symbol_bits(z, sigma_of(self.entropy.z_position(u).expand_as(z)), self.quantise)
             features = self.entropy.features(z_hat, u, self.quantise)
             y_hat, bits_y = code_in_two_steps(y, features, self.entropy.prior_1, self.entropy.prior_2, self.quantise)

@@ -1,0 +1,28 @@
+"""How a context joins the features of its scale."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+KERNELS = {"1x1": 1, "3x3": 3}
+
+
+class Merge(nn.Module):
+    """Features (N, channels, H, W) and context (N, context, H, W), concatenated, to features.
+
+    kind: "1x1" or "3x3", a convolution to ``out`` channels; or "concatenate", nothing more. with_context: without it the
+    features go on alone. ``self.channels``: width of what comes out.
+    """
+
+    def __init__(self, kind: str, channels: int, context: int, out: int, with_context: bool):
+        super().__init__()
+        self.with_context = with_context
+        seen = channels + context if with_context else channels
+        if kind in KERNELS:
+            self.conv, self.channels = nn.Conv2d(seen, out, KERNELS[kind], padding=KERNELS[kind] // 2), out
+        else:
+            self.conv, self.channels = nn.Identity(), seen
+
+    def forward(self, h: Tensor, context: Tensor) -> Tensor:
+        return self.conv(torch.cat([h, context], dim=1) if self.with_context else h)
