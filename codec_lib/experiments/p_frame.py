@@ -7,7 +7,7 @@ decoded on the way, so every part runs. A decoder runs all but the parts of `ENC
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import torch
@@ -44,6 +44,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 """What the names of a part's tensors begin with; the first part that fits has them. fine: the finest scale."""
 ENCODER = ("motion estimation", "motion encoder", "contextual encoder", "hyper-encoder")
 """Parts that no decoder needs."""
+SIZE = "size"
+"""All parameters in millions, as the ledger's claim on the backbone counts them."""
 WHOLE, DECODING = "all", "all in decoding"
 PAPER_CELLS = {
     ("parameters", WHOLE): "building_blocks.parameters/dcvc-dc/value",
@@ -70,6 +72,7 @@ def measure(clips: Sequence[str] | None = None, progress: Callable[[int, int], N
             for part in (WHOLE, DECODING, *PARTS):
                 results.add_value(f"{what} {part}", counted[part] / unit if unit > 1 else counted[part],
                                   codec=label("conditional", profile))
+        results.add_value(SIZE, counts["parameters"][0][WHOLE] / 1e6, "M", codec=label("conditional", profile))
         if progress:
             progress(done + 1, len(PROFILES))
     return results
@@ -90,11 +93,20 @@ def parameters(model: ConditionalModel) -> Counter:
 
 def macs(model: ConditionalModel, height: int = HEIGHT, width: int = WIDTH) -> Counter:
     """Multiply-accumulates of each part for one frame, sides multiples of 64, of all, and of what a decoder runs."""
-    counted = count_macs(model, *inputs(model.config, height, width))
-    leaves = [n for n, m in model.named_modules() if n and not next(m.children(), None)]
-    found = _summed((part_of(n, model.config), counted.modules[n]) for n in leaves if n in counted.modules)
-    assert found[WHOLE] == counted.total, "something is computed outside the modules"
-    return found
+    counted = count_macs(model, *inputs(model.config, height, width)).modules
+    own = Counter(counted)  # less what modules inside of a module do: warping, for one, is done by a module that has others
+    for name in counted:
+        if name:
+            own[next(n for n in _around(name) if n in counted)] -= counted[name]
+    assert own.pop("") == 0, "something is computed outside the modules"
+    return _summed((part_of(name, model.config), n) for name, n in own.items())
+
+
+def _around(name: str) -> Iterator[str]:
+    """Names of the modules around a module, the nearest first; the whole model is ""."""
+    while name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 def _summed(counts) -> Counter:

@@ -5,11 +5,13 @@ import torch
 
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.profiles import profile_config
+from codec_lib.experiments.ledger import load_claims
 from codec_lib.experiments.p_frame import (
     DECODING,
     ENCODER,
     PAPER_CELLS,
     PARTS,
+    SIZE,
     WHOLE,
     macs,
     measure,
@@ -49,11 +51,20 @@ def test_parts_add_up(models, profile):
     model = models[profile]
     small, wide = macs(model, 64, 64), macs(model, 128, 192)
     for part in PARTS:  # every layer costs the same for each pixel; a lattice becomes a flow by products of larger matrices
-        assert wide[part] == 6 * small[part] or (profile, part) == ("lab", "motion decoder"), part
+        if (profile, part) == ("lab", "contexts"):  # and a spline needs coefficients beyond the border
+            assert wide[part] == pytest.approx(6 * small[part], rel=0.01)
+        else:
+            assert wide[part] == 6 * small[part] or (profile, part) == ("lab", "motion decoder"), part
     for found in (parameters(model), small):
         assert found[WHOLE] == sum(found[part] for part in PARTS)
         assert found[DECODING] == found[WHOLE] - sum(found[part] for part in ENCODER) > 0
     assert parameters(model)[WHOLE] == sum(p.numel() for p in model.parameters())
+
+
+def test_the_size_is_that_of_the_ledgers_claim(results):
+    found = next(v for v in results.values if v.metric == SIZE and v.codec == "conditional@paper")
+    claim = next(c for c in load_claims() if c.id == "diffvc.backbone-size")
+    assert found.unit == claim.unit and claim.judge(found.value) == "reproduced"
 
 
 def test_lab_fits_two_cores(results):
