@@ -10,9 +10,11 @@ from codec_lib.checkpoint import (
     DIFFUSERS_WEIGHTS,
     config_from,
     diffusers_part,
+    in_eight_bits,
     load_checkpoint,
     load_model,
     save_checkpoint,
+    widened,
 )
 from codec_lib.errors import MissingWeights, UsageError
 
@@ -65,3 +67,16 @@ def test_a_part_of_a_folder_in_diffusers_format(tmp_path, inner):
         diffusers_part(tmp_path, "part", "engine")
     (folder / DIFFUSERS_WEIGHTS[-1]).write_text("{}")
     assert diffusers_part(tmp_path, "part", "engine") == folder
+
+
+def test_eight_bits_lose_little_and_half_the_size(tmp_path):
+    x = {"w": torch.randn(6, 5, 3, 3), "zero": torch.zeros(2, 4)}
+    x["w"][3] *= 100
+    save_checkpoint(tmp_path / "a.safetensors", in_eight_bits(x) | {"bias": torch.ones(6).half()}, {}, "small")
+    found, _, _ = load_checkpoint(tmp_path / "a.safetensors", "small")
+    assert set(found) == {"w", "zero", "bias"} and found["bias"].dtype == torch.float16
+    for row, again in zip(x["w"].flatten(1), found["w"].flatten(1), strict=True):
+        assert (row - again).abs().max() <= row.abs().max() / 254 * 1.001
+    assert torch.equal(found["zero"], x["zero"]) and found["w"].shape == x["w"].shape
+    again = load_checkpoint(tmp_path / "a.safetensors", "small")[0]
+    assert torch.equal(widened(in_eight_bits({"w": again["w"]}))["w"], again["w"])  # once rounded, it stays as it is

@@ -204,6 +204,17 @@ def set_exact(module: nn.Module, on: bool) -> None:
             layer.exact = on
 
 
+def hyper_decoder(z_channels: int, width: int, features: int) -> nn.Sequential:
+    """h_s: hyper-latents, integers (N, z_channels, h, w), to (N, features, 4 h, 4 w) on the hidden grid."""
+    return nn.Sequential(
+        QConv2d(z_channels, 4 * width, 3, in_frac=0, relu=True),
+        IntegerPixelShuffle(),
+        QConv2d(width, 4 * width, 3, relu=True),
+        IntegerPixelShuffle(),
+        QConv2d(width, features, 3),
+    )
+
+
 def export(sequence: nn.Sequential) -> nn.Sequential:
     """Integer form of a chain of `QConv2d` and `IntegerPixelShuffle` layers."""
     return nn.Sequential(*(layer.export() if isinstance(layer, QConv2d) else layer for layer in sequence))

@@ -31,6 +31,7 @@ TABLES: dict[str, str] = {
     "entropy": "codec_lib.experiments.entropy_speed",
     "portability": "codec_lib.experiments.portability",
     "complexity": "codec_lib.experiments.complexity",
+    "image-prior": "codec_lib.experiments.image_prior",
     "p-frame": "codec_lib.experiments.p_frame",
     "low-delay-rd": "codec_lib.experiments.low_delay_rd",
     "i-and-p": "codec_lib.experiments.i_and_p",

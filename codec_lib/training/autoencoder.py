@@ -1,4 +1,7 @@
-"""Recipe of the lab autoencoder: squared error, a perceptual distance, and a little pressure towards a normal posterior."""
+"""Recipe of the lab autoencoder: squared error, a perceptual distance, and a little pressure towards a normal posterior.
+
+It begins as the principal components of its training pictures (`start_linear`) and not as noise.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codec_lib.diffusion.autoencoder import PROFILES, Autoencoder, load_autoencoder, save_autoencoder
+from codec_lib.diffusion.autoencoder import PROFILES, Autoencoder, load_autoencoder, save_autoencoder, start_linear
 from codec_lib.errors import UsageError
 from codec_lib.metrics.lpips_metric import load_lpips
 from codec_lib.training.card import write_card
@@ -20,6 +23,9 @@ ERROR_WEIGHT = 40.0
 """Of the mean squared error of pixels in [0, 1]: at 26 dB it then weighs as much as an LPIPS of 0.1."""
 KL_WEIGHT = 1e-6
 LOGVAR_RANGE = (-12.0, 8.0)
+LPIPS_SIDE = 128
+STARTING_CROPS = 64
+"""Crops of which the principal components are taken."""
 
 WHAT = (
     "An autoencoder of single frames, eight times smaller on each side, for the diffusion models of the book to work in. "
@@ -34,14 +40,16 @@ BAD_AT = (
 class AutoencoderRecipe(Recipe):
     """Random crops; loss 40 MSE + LPIPS + 1e-6 KL per latent value.
 
-    pictures: training crops. net: LPIPS backbone, as named in the weights table.
-    Raises MissingWeights where the backbone is not on this machine.
+    pictures: training crops. net: LPIPS backbone, as named in the weights table. lpips_side: LPIPS is taken of a square of
+    this side at a random place, the same in all crops of a batch, which expects the same at a part of the cost; None: of
+    whole crops. Raises MissingWeights where the backbone is not on this machine.
     """
 
     name = "vae"
 
-    def __init__(self, pictures: StillPictures, model: Autoencoder, batch: int = 8, net: str = "squeeze"):
-        self.pictures, self.model, self.batch, self.net = pictures, model, batch, net
+    def __init__(self, pictures: StillPictures, model: Autoencoder, batch: int = 8, net: str = "squeeze",
+                 lpips_side: int | None = LPIPS_SIDE):
+        self.pictures, self.model, self.batch, self.net, self.lpips_side = pictures, model, batch, net, lpips_side
         self.lpips = load_lpips(net)
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -52,10 +60,17 @@ class AutoencoderRecipe(Recipe):
         sampled = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
         x_hat = self.model.decode(sampled * self.model.scale)
         mse = (x_hat.float() - x).pow(2).mean()
-        distance = self.lpips.to(device)(2 * x_hat.clamp(0, 1) - 1, 2 * x - 1).float().mean()
+        part = self.part(x)
+        distance = self.lpips.to(device)(2 * x_hat[part].clamp(0, 1) - 1, 2 * x[part] - 1).float().mean()
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
         loss = ERROR_WEIGHT * mse + distance + KL_WEIGHT * kl
         return loss, {"loss": loss.item(), "mse": mse.item(), "lpips": distance.item(), "kl": kl.item()}
+
+    def part(self, x: Tensor) -> tuple[slice, ...]:
+        """The square of which LPIPS is taken."""
+        side = min(self.lpips_side or max(x.shape[-2:]), *x.shape[-2:])
+        places = (torch.randint(whole - side + 1, ()).item() for whole in x.shape[-2:])
+        return (..., *(slice(at, at + side) for at in places))
 
     def validate(self) -> dict[str, float]:
         """On fixed crops of the training pictures: it shows progress, not quality."""
@@ -73,7 +88,7 @@ def train(args, meter) -> Path:
     if args.profile not in PROFILES:
         raise UsageError(f"vae has no profile '{args.profile}': choose from {', '.join(PROFILES)}")
     pictures = StillPictures(args.data, seed=args.seed, cache=args.out.parent / "cache")
-    model = load_autoencoder(args.start).train() if args.start else Autoencoder(PROFILES[args.profile])
+    model = load_autoencoder(args.start).train() if args.start else started(Autoencoder(PROFILES[args.profile]), pictures)
     recipe = AutoencoderRecipe(pictures, model, batch=args.batch)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed,
                           on_step=meter)
@@ -82,6 +97,13 @@ def train(args, meter) -> Path:
     write_card(path, title=f"vae, {args.profile} profile", what=WHAT, bad_at=BAD_AT, model=model, config=model.config,
                result=result, batch=args.batch, crop=pictures.crop, seed=args.seed, data=pictures.described(), note=args.note)
     return path
+
+
+def started(model: Autoencoder, pictures: StillPictures) -> Autoencoder:
+    """The model, begun as principal components of the pictures where its configuration has a linear path."""
+    if model.linear is not None:
+        start_linear(model, pictures.batch(STARTING_CROPS))
+    return model
 
 
 @torch.no_grad()

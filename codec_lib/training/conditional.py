@@ -16,7 +16,7 @@ from torch import Tensor
 
 from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.codecs.conditional.export import load_parts, save_parts
+from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
@@ -220,6 +220,7 @@ def start_from(model: ConditionalModel, checkpoint: Path) -> None:
 def export(recipe: ConditionalRecipe, path: Path, intra_path: Path) -> str:
     """Fit coding tables to training clips and write the checkpoint. Returns its SHA-256."""
     model = recipe.model.cpu().eval()
+    round_as_shipped(model)
     codec = load_intra(checkpoint=intra_path)
     crops = [(recipe.sequences.batch(1, FIT_FRAMES)[0][:, 0] * 255).round().to(torch.uint8) for _ in range(FIT_CLIPS)]
     clips = [Video(c.contiguous(), Fraction(24), "crop") for c in crops]

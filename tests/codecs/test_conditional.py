@@ -12,7 +12,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, structure_with
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy, relative
-from codec_lib.codecs.conditional.export import load_parts, save_parts
+from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.model import Reference
@@ -234,7 +234,7 @@ def test_fitted_tables_do_not_cost_more_than_gaussian_ones():
 
 def test_checkpoint_round_trip_gives_the_same_streams(tmp_path):
     model, video = tiny_model(), moving_video(3)
-    model.load_state_dict({n: t.half().float() if "log_gain" not in n else t for n, t in model.state_dict().items()})
+    round_as_shipped(model)
     path = tmp_path / "conditional-tiny.safetensors"
     digest = save_parts(path, model, initial_tables(), tiny_motion(), "01020304")
     for kind in ("integer", "float"):

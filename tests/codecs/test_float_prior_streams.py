@@ -14,7 +14,7 @@ from tiny_paper import TINY_PAPER, tiny_paper_codec, tiny_paper_model
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.entropy_path import IntegerEntropy
-from codec_lib.codecs.conditional.export import load_parts, save_parts
+from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import Reference
@@ -124,8 +124,7 @@ def test_a_prior_that_looks_at_floats_has_no_integer_form():
 def test_fitted_tables_and_the_checkpoint_round_trip(profile, tmp_path):
     codec = CODECS[profile]()
     model = tiny_paper_model() if profile == "paper" else tiny_model(temporal_prior="context")
-    precise = ("log_gain", "log_basic")
-    model.load_state_dict({n: t if n.endswith(precise) else t.half().float() for n, t in model.state_dict().items()})
+    round_as_shipped(model)
     clips = [moving_video(3, 64, 64, seed=s) for s in range(2)]
     tables, motion = fit_tables(model, tiny_intra_codec(), clips, range(16))
     assert isinstance(motion, FusedEntropy if profile == "paper" else MotionCoder)

@@ -1,5 +1,7 @@
 """The recipes learn: a few steps of each on a tiny model and two pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,30 @@ def test_the_autoencoder_learns_and_its_latents_get_unit_variance(pictures, tmp_
     with torch.no_grad():
         spread = torch.cat([loaded.encode(pictures.batch(8)) for _ in range(4)]).std().item()
     assert spread == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize(("side", "seen"), [(32, 32), (None, 64), (128, 64)])
+def test_lpips_is_taken_of_a_part_of_each_crop(pictures, monkeypatch, side, seen):
+    shapes = []
+
+    class Watched(Distance):
+        def forward(self, a, b):
+            shapes.append((a.shape, b.shape))
+            return super().forward(a, b)
+
+    monkeypatch.setattr(autoencoder, "load_lpips", lambda net: Watched())
+    recipe = autoencoder.AutoencoderRecipe(pictures, Autoencoder(VAE), batch=2, lpips_side=side)
+    loss, figures = recipe.loss(0.0)
+    assert shapes == [((2, 3, seen, seen),) * 2] and loss.item() == figures["loss"]
+
+
+def test_training_begins_as_principal_components(pictures, monkeypatch):
+    monkeypatch.setattr(autoencoder, "load_lpips", lambda net: Distance())
+    models = autoencoder.started(Autoencoder(VAE), pictures), Autoencoder(VAE)
+    begun, random = (autoencoder.AutoencoderRecipe(pictures, m).validate()["psnr"] for m in models)
+    assert begun > random + 3
+    without = autoencoder.started(Autoencoder(replace(VAE, linear=False)), pictures)
+    assert without.linear is None
 
 
 def test_the_denoiser_learns(pictures, tmp_path):

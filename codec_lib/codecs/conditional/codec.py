@@ -66,7 +66,7 @@ class Structure:
     """
 
     intra_period: int = 0
-    intra_offset: int = 6
+    intra_offset: int = 14
     offsets: tuple[int, ...] = (0, 0, 0, 0)
     cut: float = 0.5
 

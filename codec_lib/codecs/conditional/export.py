@@ -1,7 +1,8 @@
 """From a trained `ConditionalModel` to the checkpoint that ships, and back.
 
-The checkpoint holds the float networks in float16, the probability path as integers, the integer tables of latents and
-motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin has the same weights.
+The checkpoint holds the float networks in 16 and 8 bits a weight, the probability path as integers, the integer
+tables of latents and motion, and the digest of the I-frame codec's checkpoint that it was trained with. The float twin has
+the same weights.
 
 A model whose probabilities depend on floats has no integers to ship: its entropy model is kept in float16 like the rest, with
 tables of hyper-latents made once, here.
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import config_from, in_eight_bits, load_checkpoint, save_checkpoint, widened
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
@@ -47,8 +48,7 @@ class Parts(NamedTuple):
 def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: str) -> str:
     """Write a checkpoint. Returns its SHA-256."""
     c = model.config
-    state = {n: t.detach().cpu() for n, t in model.state_dict().items() if n.startswith(_float_parts(c))}
-    tensors = {n: t if n.endswith(PRECISE) else t.half() for n, t in state.items()}
+    tensors = float_tensors(model)
     tensors |= _packed("tables.", tables)
     tensors |= _packed("motion.", motion) if c.motion == "lattice" else _packed("motion_z.", motion.z_tables)
     if c.portable:
@@ -58,6 +58,22 @@ def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion
     elif c.spatial_prior == "quadtree":
         tensors |= _packed("z.", model.entropy.z.tables())
     return save_checkpoint(path, tensors, {"model": asdict(c), "intra": intra}, KIND)
+
+
+def float_tensors(model: ConditionalModel) -> dict[str, Tensor]:
+    """The float networks as a checkpoint holds them: gains in float32, weights at the coarsest scale in eight bits, all else in
+    float16. Eight bits at the finer scales cost one percent in BD-rate on a clip that stands still, at the coarsest nothing."""
+    coarsest = f"{model.config.scales[-1]}."
+    kept = {n: t.detach().cpu() for n, t in model.state_dict().items() if n.startswith(_float_parts(model.config))}
+    precise = {n: t for n, t in kept.items() if n.endswith(PRECISE)}
+    coarse = {n: t for n, t in kept.items() if t.ndim > 1 and n not in precise and (coarsest in n or n.startswith("h_a."))}
+    return precise | in_eight_bits(coarse) | {n: t.half() for n, t in kept.items() if n not in precise and n not in coarse}
+
+
+@torch.no_grad()
+def round_as_shipped(model: ConditionalModel) -> None:
+    """Give the model the float weights that it will have when it comes back from a checkpoint."""
+    model.load_state_dict({n: t.float() for n, t in widened(float_tensors(model)).items()}, strict=False)
 
 
 def load_parts(path: Path, entropy: str | None = None) -> Parts:

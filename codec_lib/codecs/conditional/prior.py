@@ -28,7 +28,7 @@ from codec_lib.codecs.conditional.context_prior import ContextPrior
 from codec_lib.codecs.conditional.lattice import UNIT
 from codec_lib.codecs.conditional.reference import Reference
 from codec_lib.entropy.density import CLASS_STEP, DENSITIES, N_CLASSES, SIGMA_MIN, sigma_of
-from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, to_grid
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, hyper_decoder, to_grid
 from codec_lib.entropy.steps import symbol_bits
 from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, compand
 from codec_lib.layers.blocks import interpolate_anchors
@@ -78,13 +78,7 @@ class TemporalEntropyModel(nn.Module):
     def __init__(self, c: ConditionalConfig):
         super().__init__()
         h, f, p, y = c.hyper_width, c.prior_features, c.prior_width, c.y_channels
-        self.h_s = nn.Sequential(
-            QConv2d(c.z_channels, 4 * h, 3, in_frac=0, relu=True),
-            IntegerPixelShuffle(),
-            QConv2d(h, 4 * h, 3, relu=True),
-            IntegerPixelShuffle(),
-            QConv2d(h, f, 3),
-        )
+        self.h_s = hyper_decoder(c.z_channels, h, f)
         self.temporal = nn.Sequential(QConv2d(y + 2 + f, p, 3, relu=True), QConv2d(p, f, 3))
         self.temporal_i = nn.Sequential(QConv2d(c.intra_channels + 2, p, 1, relu=True), QConv2d(p, f, 3))
         self.quality = nn.Parameter(torch.zeros(c.anchors, f))

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.entropy.density import CLASS_STEP, MEAN_FRAC, N_CLASSES, SIGMA_MIN, sigma_of
-from codec_lib.entropy.integer import FRAC, LIMIT, IntegerPixelShuffle, QConv2d, round_through, to_grid
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, hyper_decoder, round_through, to_grid
 from codec_lib.entropy.steps import symbol_bits
 from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps
 from codec_lib.errors import UsageError
@@ -142,13 +142,7 @@ class EntropyModel(nn.Module):
     def __init__(self, c: IntraConfig):
         super().__init__()
         h, f, p, y = c.hyper_width, c.context_width, c.prior_width, c.y_channels
-        self.h_s = nn.Sequential(
-            QConv2d(c.z_channels, 4 * h, 3, in_frac=0, relu=True),
-            IntegerPixelShuffle(),
-            QConv2d(h, 4 * h, 3, relu=True),
-            IntegerPixelShuffle(),
-            QConv2d(h, f, 3),
-        )
+        self.h_s = hyper_decoder(c.z_channels, h, f)
         self.quality = nn.Parameter(torch.zeros(c.anchors, f))  # added to the features of h_s
         self.prior_1 = nn.Sequential(QConv2d(f, p, relu=True), QConv2d(p, 2 * y, out_limit=HEAD_LIMIT))
         self.prior_2 = nn.Sequential(
