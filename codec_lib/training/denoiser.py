@@ -17,6 +17,8 @@ from codec_lib.training.data import StillPictures
 from codec_lib.training.loop import Recipe
 from codec_lib.training.loop import train as run_training
 
+POOL = 1024
+"""Latents that are kept: a batch of 16 with 4 new ones draws each about four times."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
 
 WHAT = (
@@ -32,14 +34,16 @@ BAD_AT = (
 class DenoiserRecipe(Recipe):
     """Mean squared error of the prediction, steps drawn evenly over the batch so that each batch covers all levels.
 
-    autoencoder: makes the latents; it is not trained. schedule: Stable Diffusion's unless given.
+    autoencoder: makes the latents; it is not trained. schedule: Stable Diffusion's unless given. fresh: latents that a step
+    encodes; they take the place of the oldest in a pool, from which the batch is drawn. Encoding as many as the batch has would
+    be half the time of a step at lab size, and a latent is new each time that noise is added to it.
     """
 
     name = "unet"
     learning_rate = 1e-3
 
     def __init__(self, pictures: StillPictures, autoencoder: Autoencoder, model: Denoiser, batch: int = 8,
-                 schedule: Schedule | None = None, seed: int = 0):
+                 schedule: Schedule | None = None, seed: int = 0, fresh: int = 4):
         if autoencoder.config.latent_channels != model.config.latent_channels:
             raise UsageError(f"the autoencoder makes {autoencoder.config.latent_channels} channels, "
                              f"the denoiser takes {model.config.latent_channels}")
@@ -47,14 +51,21 @@ class DenoiserRecipe(Recipe):
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.schedule = schedule or scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
+        self.fresh, self.pool = fresh, None
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
-        y_0 = self.latents(self.batch)
+        y_0 = self.drawn()
         offset = torch.rand((), generator=self.generator)
         n = 1 + (((torch.arange(self.batch) + offset) / self.batch) * len(self.schedule)).long()
         eps = torch.randn(y_0.shape, generator=self.generator).to(y_0.device)
         error = self.errors(y_0, eps, n).mean()
         return error, {"loss": error.item()}
+
+    def drawn(self) -> Tensor:
+        """A batch from the pool, some of it new."""
+        new = self.latents(self.fresh if self.pool is not None else self.batch)
+        self.pool = new if self.pool is None else torch.cat([self.pool, new])[-POOL:]
+        return self.pool[torch.randperm(len(self.pool), generator=self.generator)[: self.batch]]
 
     @torch.no_grad()
     def latents(self, count: int) -> Tensor:

@@ -83,6 +83,18 @@ def test_the_denoiser_learns(pictures, tmp_path):
     assert all(after[k] < before[k] for k in ("error_600", "error_800", "error_1000"))
 
 
+def test_a_batch_is_drawn_from_a_pool_that_is_renewed(pictures, monkeypatch):
+    monkeypatch.setattr(denoiser, "POOL", 6)
+    recipe = denoiser.DenoiserRecipe(pictures, Autoencoder(VAE), Denoiser(UNET), batch=4, fresh=2)
+    count = iter(range(100))
+    monkeypatch.setattr(recipe, "latents", lambda n: torch.tensor([next(count) for _ in range(n)]))
+    assert sorted(recipe.drawn().tolist()) == [0, 1, 2, 3]
+    for newest in (5, 7, 9):
+        drawn = recipe.drawn().tolist()
+        assert len(set(drawn)) == 4 and recipe.pool.tolist() == list(range(max(0, newest - 5), newest + 1))
+        assert set(drawn) <= set(recipe.pool.tolist())
+
+
 def test_latents_of_another_width_are_refused(pictures):
     with pytest.raises(UsageError, match="makes 4 channels"):
         denoiser.DenoiserRecipe(pictures, Autoencoder(VAE), Denoiser(DenoiserConfig()), batch=1)
