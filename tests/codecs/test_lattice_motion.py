@@ -112,8 +112,8 @@ def test_matcher_agrees_with_a_plain_sum():
     found, r = Matcher(current, reference, 8).error(nodes), enlarged(reference).astype(float)
     for i, j in ((0, 0), (3, 5), (8, 8)):
         total = 0.0
-        for y in range(max(0, 8 * i - 7), min(64, 8 * i + 8)):
-            for x in range(max(0, 8 * j - 7), min(64, 8 * j + 8)):
+        for y in range(max(0, 8 * i - 8), min(64, 8 * i + 8)):
+            for x in range(max(0, 8 * j - 8), min(64, 8 * j + 8)):
                 px, py = (np.clip(ENLARGED * (at + f) + 1.5, 0, 255) for at, f in zip((x, y), flow[:, y, x], strict=True))
                 x0, y0 = int(px), int(py)
                 x1, y1, w, v = min(x0 + 1, 255), min(y0 + 1, 255), px - x0, py - y0

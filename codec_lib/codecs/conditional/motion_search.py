@@ -56,7 +56,7 @@ class Matcher:
         self.current = current
         self.reference = enlarged(reference) if reference.dtype == np.float32 else reference
         self.rows, self.columns = hat_weights(height, spacing), hat_weights(width, spacing).T.copy()
-        self.near_rows, self.near_columns = (self.rows > 0).T.astype(np.float32), (self.columns > 0).T.astype(np.float32)
+        self.blocks = np.zeros((height // spacing + 2, width // spacing + 2), np.float32)  # with a border of nothing
         y, x = np.mgrid[0 : height + 1 : spacing, 0 : width + 1 : spacing]
         self.places = np.stack([x, y]).astype(np.float32)  # of the nodes, in pixels
         self.map = np.empty((2, height, width), np.float32)
@@ -72,12 +72,15 @@ class Matcher:
         return self.map
 
     def error(self, nodes: np.ndarray) -> np.ndarray:
-        """Sum of squared differences over the pixels that each node moves, float32 (R, C)."""
+        """Sum of squared differences over the four blocks around each node, which are all that it moves, float32 (R, C)."""
         x, y = self.positions(nodes)
         cv2.remap(self.reference, x, y, cv2.INTER_LINEAR, dst=self.warped, borderMode=cv2.BORDER_REPLICATE)
         np.subtract(self.warped, self.current, out=self.difference)
         np.multiply(self.difference, self.difference, out=self.difference)
-        return self.near_rows @ self.difference @ self.near_columns
+        b, size = self.blocks, self.spacing
+        means = cv2.resize(self.difference, (b.shape[1] - 2, b.shape[0] - 2), interpolation=cv2.INTER_AREA)
+        np.multiply(means, size * size, out=b[1:-1, 1:-1])
+        return b[:-1, :-1] + b[:-1, 1:] + b[1:, :-1] + b[1:, 1:]
 
 
 def search(current: np.ndarray, reference: np.ndarray, weight: float, previous: np.ndarray | None = None,
