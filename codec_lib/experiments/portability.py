@@ -25,7 +25,7 @@ from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Results
 from codec_lib.video import iter_clips
 
-DESCRIPTION = "symbols decoded under eight settings of vector width, threads, layout and batch; integer and float path"
+DESCRIPTION = "symbols decoded under ten settings of vector width, threads, layout and batch; integer and float path"
 PAPER: dict = {}
 
 QUALITIES = (0, 12, 25, 38, 50, 63)

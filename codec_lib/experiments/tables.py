@@ -30,6 +30,7 @@ TABLES: dict[str, str] = {
     "intra-rates": "codec_lib.experiments.intra_rates",
     "entropy": "codec_lib.experiments.entropy_speed",
     "portability": "codec_lib.experiments.portability",
+    "portability-conditional": "codec_lib.experiments.portability_conditional",
     "complexity": "codec_lib.experiments.complexity",
     "image-prior": "codec_lib.experiments.image_prior",
     "p-frame": "codec_lib.experiments.p_frame",

@@ -10,16 +10,17 @@ HARD = tuple(s for s in SETTINGS if s.name in ("as encoded", "1 thread", "planar
 
 
 @pytest.mark.slow
-def test_integer_path_agrees_under_every_setting_and_the_float_twin_does_not(tmp_path):
+@pytest.mark.parametrize("codec, qualities, frames", [("intra", (8, 22, 36, 50, 63), 4), ("conditional", (8, 50), 2)])
+def test_integer_path_agrees_under_every_setting_and_the_float_twin_does_not(codec, qualities, frames, tmp_path):
     from codec_lib.video import clips
 
-    bikes = clips("sample:bikes", frames=4)[0]
+    bikes = clips("sample:bikes", frames=frames)[0]
     write_video(bikes, tmp_path / "bikes.y4m")
-    results = measure([str(tmp_path / "bikes.y4m")], qualities=(8, 22, 36, 50, 63), frames=4, settings=HARD)
+    results = measure([str(tmp_path / "bikes.y4m")], codec=codec, qualities=qualities, frames=frames, settings=HARD)
     wrong = {(v.codec, v.clip): v.value for v in results.values if v.metric == "mismatches"}
     assert len(HARD) >= 8
-    assert all(wrong["intra:integer", s.name] == 0 for s in HARD)
-    assert sum(wrong["intra:float", s.name] for s in HARD) > 0  # the same test can fail
+    assert all(wrong[f"{codec}:integer", s.name] == 0 for s in HARD)
+    assert sum(wrong[f"{codec}:float", s.name] for s in HARD) > 0  # the same test can fail
     size = {v.codec: v.value for v in results.values if v.metric == "bytes"}
-    assert size["intra:integer"] <= 1.01 * size["intra:float"]
+    assert size[f"{codec}:integer"] <= 1.01 * size[f"{codec}:float"]
     assert len(rows(results)) == len(HARD) + 2
