@@ -57,14 +57,18 @@ def run(path: Path, timeout: int = 900) -> tuple[float, float]:
 
 
 def resident(pid: int) -> float:
-    """Memory in GB that a process and its children hold, 0 where the system does not say."""
-    pages = 0
+    """Memory in GB that a process and its children hold, 0 where the system does not say.
+
+    Pages that several processes share, as those of libraries, are counted once in all.
+    """
+    total = 0
     for process in [pid, *children(pid)]:
         try:
-            pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1e9
 
 
 def children(pid: int) -> list[int]:
