@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits
-from codec_lib.entropy.integer import FRAC, LIMIT, to_grid
+from codec_lib.entropy.integer import FRAC, LIMIT, set_quantise, to_grid
 from codec_lib.entropy.priors import dual_masks
 from codec_lib.entropy.steps import code_in_steps
+from codec_lib.layers.blocks import relative
 
 HEAD_LIMIT = 4095
 """Largest magnitude of a head's output: means within +-256 on the 1/16 grid, class positions far beyond 0..63."""
@@ -86,3 +87,37 @@ class TwoSteps:
 
     def step(self, index: int, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         return self.step_2(features, y16) if index else self.step_1(features)
+
+
+class FloatTwoSteps(TwoSteps, nn.Module):
+    """A trained two-step prior as it is: nothing is rounded between layers, outputs are at the very end.
+
+    Its streams decode only where every rounding comes out the same, so they are marked as not portable. model: knows
+    z_position(u), prior_1 and prior_2. config: knows n_qualities.
+    """
+
+    portable = False
+
+    def __init__(self, config, model: nn.Module):
+        super().__init__()
+        self.config, self.model = config, model
+        set_quantise(model, False)
+
+    def z_classes(self, quality: int) -> Tensor:
+        """Scale class of each hyper-latent channel."""
+        u = relative(quality, self.config).to(next(self.model.parameters()).device)
+        return self.model.z_position(u).flatten().round().clamp(0, N_CLASSES - 1)
+
+    def latents(self, y16: Tensor) -> Tensor:
+        """Latents of step 1, in latent steps, from sixteenths."""
+        return y16 / 2**MEAN_FRAC
+
+    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return float_head(self.model.prior_1(features))
+
+    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
+        seen = compand(self.latents(y16)).clamp(-LIMIT / 2**FRAC, LIMIT / 2**FRAC)
+        return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
+
+    def check(self) -> None:
+        """Nothing can be promised for floats."""

@@ -30,12 +30,11 @@ from scipy.interpolate import PchipInterpolator
 
 from codec_lib.codecs.intra.account import Symbols, symbols_of
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.intra.entropy_path import relative
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.tables import TOTAL, CodingTables, from_counts
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Record, Results, label
-from codec_lib.layers.blocks import QualityScale, interpolate_anchors
+from codec_lib.layers.blocks import QualityScale, interpolate_anchors, relative
 from codec_lib.metrics import metric
 from codec_lib.metrics.bd import bd_rate
 from codec_lib.video import Video, find_clips

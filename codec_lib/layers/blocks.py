@@ -113,3 +113,8 @@ def run(blocks: nn.ModuleList, x: Tensor, u: Tensor) -> Tensor:
     for block in blocks:
         x = block(x, u) if isinstance(block, QualityScale) else block(x)
     return x
+
+
+def relative(quality: int, config) -> Tensor:
+    """A quality as the (1,) relative position in [0, 1] that gains and tables are read at. config: knows ``n_qualities``."""
+    return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)

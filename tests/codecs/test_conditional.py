@@ -11,7 +11,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, structure_with
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
-from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy, relative
+from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
@@ -22,6 +22,7 @@ from codec_lib.entropy.container import Packet, latent_digest, read_header, read
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import BitstreamError, UsageError
+from codec_lib.layers.blocks import relative
 
 
 def kinds(stream):

@@ -10,7 +10,7 @@ from tiny_intra import TINY, noise_video, tiny_codec, tiny_model
 
 from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy, relative
+from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.intra.export import load_parts, save_parts
 from codec_lib.codecs.intra.fit import fit_tables
 from codec_lib.codecs.protocol import load_codec
@@ -21,6 +21,7 @@ from codec_lib.entropy.stream_errors import CorruptStream, SymbolMismatch, Wrong
 from codec_lib.entropy.stream_fields import varint
 from codec_lib.entropy.two_step import code_in_two_steps
 from codec_lib.errors import BitstreamError, MissingWeights, UsageError
+from codec_lib.layers.blocks import relative
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (64, 64), (65, 63), (70, 130)])

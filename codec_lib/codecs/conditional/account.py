@@ -34,7 +34,7 @@ def frame_parts(codec: ConditionalCodec, stream: bytes) -> Iterator[dict[str, fl
     if codec.config.motion != "lattice":
         raise UsageError("bits of learned motion are not told from those of latents: use a codec with motion on the lattice")
     header, packets = read_stream(stream)
-    codec._accept(header, packets)
+    codec.accept(header, packets)
     field = None
     for coded in codec._read(header, packets):
         yield {FRAME_BYTE: 8.0} | _parts(codec, coded, field)

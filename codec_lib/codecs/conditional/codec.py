@@ -8,17 +8,15 @@ Learned motion is itself hyper-latents and latents.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from codec_lib.codecs.conditional.context import Contexts
 from codec_lib.codecs.conditional.context_path import ContextEntropy
-from codec_lib.codecs.conditional.entropy_path import IntegerEntropy, relative
+from codec_lib.codecs.conditional.entropy_path import IntegerEntropy
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.latent_stream import Latents, LatentStream
 from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
@@ -27,30 +25,19 @@ from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
 from codec_lib.codecs.conditional.state import Coded, Earlier, State
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.protocol import Codec, Progress, until_damage
+from codec_lib.codecs.neural import RDO_WEIGHT, STRIDE, NeuralCodec, Read
+from codec_lib.codecs.protocol import Progress
 from codec_lib.entropy.coder import Decoder, Encoder
-from codec_lib.entropy.container import (
-    NOT_PORTABLE,
-    Packet,
-    StreamHeader,
-    check_digest,
-    latent_digest,
-    read_stream,
-    salvage,
-    write_stream,
-)
+from codec_lib.entropy.container import Packet, StreamHeader, check_digest, latent_digest
 from codec_lib.entropy.latent_coder import UNIT
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import UsageError
+from codec_lib.layers.blocks import relative
 from codec_lib.video.clip import Video
-from codec_lib.video.padding import crop, pad_to_multiple
+from codec_lib.video.padding import pad_to_multiple
 
-STRIDE = 64
-"""Frame sides are padded to multiples of this: z lies at 1/64, and so does the coarsest motion."""
 INTRA_BIT, QUALITY_BITS = 0x80, 0x3F
-RDO_WEIGHT = 42.0
-"""As in `intra`."""
 assert STRIDE == COARSEST
 
 
@@ -76,12 +63,11 @@ class Structure:
         return min(max(asked + offset, 0), highest)
 
 
-class ConditionalCodec(Codec):
+class ConditionalCodec(NeuralCodec):
     """Real streams from a trained `ConditionalModel` and an `IntraCodec`.
 
     model, entropy, tables, motion: as loaded by `export.load_parts`; motion: statistics of the lattice, or the probability path of
-    learned motion. checkpoint: first four bytes of the checkpoint's SHA-256. structure: see `Structure`. rdo_weight: see
-    `LatentCoder`.
+    learned motion. checkpoint, device, channels_last: see `NeuralCodec`. structure: see `Structure`. rdo_weight: see `LatentCoder`.
     """
 
     name = "conditional"
@@ -91,20 +77,20 @@ class ConditionalCodec(Codec):
                  profile: str = "lab", device: str = "cpu", channels_last: bool = True, rdo_weight: float = RDO_WEIGHT,
                  structure: Structure | None = None):
         c = self.config = model.config
-        self.profile, self.device = profile, torch.device(device)
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.context, self.g_a, self.h_a, self.g_s = model.context, model.g_a, model.h_a, model.g_s
-        for network in (self.context, self.g_a, self.h_a, self.g_s, model.flow, entropy):
-            network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
-        self.entropy, self.tables, self.motion, self.intra, self.checkpoint = entropy, tables, motion, intra, checkpoint
+        super().__init__([self.context, self.g_a, self.h_a, self.g_s, model.flow, entropy], checkpoint, profile, c.n_qualities,
+                         device, channels_last)
+        self.entropy, self.tables, self.motion, self.intra = entropy, tables, motion, intra
         how = self.device, self.layout, rdo_weight
         self.latents = LatentStream(entropy, tables, c.y_channels, c.z_channels, *how)
         self.motion_stream = (LatticeStream(motion, c, self.device) if c.motion == "lattice" else
                               LearnedStream(model.flow, motion, tables, c, *how))
         self.structure = structure or Structure()
-        self.qualities = range(c.n_qualities)
-        self.default_qualities = (0, 12, 25, 38, 50, 63)
         entropy.check()
+
+    @property
+    def portable(self) -> bool:
+        return self.entropy.portable and self.intra.portable
 
     # ---- encoding
 
@@ -117,12 +103,7 @@ class ConditionalCodec(Codec):
             packets.append(Packet(coded.payload, latent_digest(*coded.symbols)))
             if progress:
                 progress(t + 1, len(video))
-        portable = self.entropy.portable and self.intra.entropy.portable
-        header = StreamHeader(
-            codec=self.name, profile=self.profile, checkpoint=self.checkpoint, width=video.width, height=video.height,
-            frames=len(video), fps=Fraction(video.fps), quality=quality, flags=0 if portable else NOT_PORTABLE,
-        )
-        return write_stream(header, packets)
+        return self.stream(video, quality, packets)
 
     @torch.inference_mode()
     def code(self, video: Video, quality: int) -> Iterator[Coded]:
@@ -184,38 +165,10 @@ class ConditionalCodec(Codec):
 
     # ---- decoding
 
-    @torch.inference_mode()
-    def decode(self, stream: bytes, progress: Progress | None = None, *, salvaged: bool = False) -> Video:
-        """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
-        header, packets = (salvage if salvaged else read_stream)(stream)
-        self._accept(header, packets, salvaged)
-        frames = []
-        for coded in until_damage(self._read(header, packets), salvaged):
-            frames.append(crop(coded.state.frame, (header.height, header.width)))
-            if progress:
-                progress(len(frames), header.frames)
-        if not frames:
-            raise CorruptStream("no frame lies before the damage: nothing can be salvaged", packet=0)
-        return Video(torch.cat(frames).contiguous(), header.fps, self.name)
-
-    @torch.inference_mode()
-    def symbols_sha256(self, stream: bytes) -> str:
-        """SHA-256 over the symbols of all frames: motion (P frames), z, y of each, as little-endian int16."""
-        header, packets = read_stream(stream)
-        self._accept(header, packets)
-        total = hashlib.sha256()
+    def read(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> Iterator[Read]:
+        """See `NeuralCodec.read`."""
         for coded in self._read(header, packets):
-            for symbols in coded.symbols:
-                total.update(symbols.astype("<i2").tobytes())
-        return total.hexdigest()
-
-    def _accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
-        """Raise a BitstreamError unless this is a stream for this codec."""
-        header.require(self.name, self.profile, self.checkpoint)
-        if header.quality not in self.qualities:
-            raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
-        if len(packets) != header.frames and not salvaged:
-            raise CorruptStream(f"{header.frames} frames are announced, {len(packets)} packets are there")
+            yield Read([coded.symbols], lambda frame=coded.state.frame: frame)
 
     def _read(self, header: StreamHeader, packets: list[Packet]) -> Iterator[Coded]:
         """Decode packets one by one. Raises a BitstreamError."""

@@ -26,11 +26,6 @@ from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import interpolate_anchors
 
 
-def relative(quality: int, config: ConditionalConfig) -> Tensor:
-    """A quality as the (1,) relative position in [0, 1] that gains and tables are read at."""
-    return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
-
-
 class TwoStepPath(TwoSteps):
     """What the forms of the two-step prior have in common: hyper-latents have scale classes, and latents come in steps of 1."""
 

@@ -36,7 +36,7 @@ class Symbols(NamedTuple):
 def symbols_of(codec: IntraCodec, stream: bytes) -> Symbols:
     """Decode the symbols of a stream, with their classes. Raises a BitstreamError as `IntraCodec.decode` does."""
     header, packets = read_stream(stream)
-    codec._accept(header, packets)
+    codec.accept(header, packets)
     batches = []
     for (z, y), _ in codec._symbols(header, packets):
         z_hat = torch.from_numpy(z).to(codec.device).float().contiguous(memory_format=codec.layout)

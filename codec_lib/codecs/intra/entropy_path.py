@@ -18,16 +18,11 @@ from torch import Tensor, nn
 
 from codec_lib.codecs.intra.model import EntropyModel, IntraConfig
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
-from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check, set_quantise
-from codec_lib.entropy.two_step import TwoSteps, compand, compand_lookup, compand_steps, float_head, integer_head
-from codec_lib.layers.blocks import interpolate_anchors
+from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check
+from codec_lib.entropy.two_step import FloatTwoSteps, TwoSteps, compand_lookup, compand_steps, integer_head
+from codec_lib.layers.blocks import interpolate_anchors, relative
 
 UNIT = 2**MEAN_FRAC
-
-
-def relative(quality: int, config: IntraConfig) -> Tensor:
-    """A quality as the (1,) relative position in [0, 1] that gains and tables are read at."""
-    return torch.tensor([quality / (config.n_qualities - 1)], dtype=torch.float32)
 
 
 class IntegerEntropy(TwoSteps, nn.Module):
@@ -70,33 +65,8 @@ class IntegerEntropy(TwoSteps, nn.Module):
         self_check(self)
 
 
-class FloatEntropy(TwoSteps, nn.Module):
-    """The float twin: same weights before rounding, ordinary arithmetic, outputs rounded at the very end.
-
-    Its streams decode only where every rounding comes out the same, so they are marked as not portable.
-    """
-
-    portable = False
-
-    def __init__(self, config: IntraConfig, model: EntropyModel):
-        super().__init__()
-        self.config, self.model = config, model
-        set_quantise(model, False)
-
-    def z_classes(self, quality: int) -> Tensor:
-        position = self.model.z_position(relative(quality, self.config).to(self.model.quality.device))
-        return position.flatten().round().clamp(0, N_CLASSES - 1)
+class FloatEntropy(FloatTwoSteps):
+    """The float twin: same weights before rounding, ordinary arithmetic."""
 
     def features(self, z_hat: Tensor, quality: int) -> Tensor:
         return self.model.features(z_hat, relative(quality, self.config).to(z_hat.device), quantise=False)
-
-    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return float_head(self.model.prior_1(features))
-
-    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        seen = compand(y16 / UNIT).clamp(-LIMIT / UNIT, LIMIT / UNIT)
-        return float_head(self.model.prior_2(torch.cat([features, seen], dim=1)))
-
-    def check(self) -> None:
-        """Nothing can be promised for floats."""
-
