@@ -88,6 +88,14 @@ def in_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
+def compact(tensors: dict[str, Tensor], precise: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Tensors of a network for a checkpoint: matrices and kernels in eight bits, all else in float16, except those whose names
+    begin with one of ``precise``, which stay as they are."""
+    kept = {n: t for n, t in tensors.items() if n.startswith(precise)} if precise else {}
+    coarse = {n: t for n, t in tensors.items() if n not in kept and t.ndim >= 2}
+    return kept | in_eight_bits(coarse) | {n: t.half() for n, t in tensors.items() if n not in kept and n not in coarse}
+
+
 def widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Undo `in_eight_bits`: float32 where there is a scale, everything else as it is."""
     result = {}

@@ -8,6 +8,7 @@ from torch import nn
 
 from codec_lib.checkpoint import (
     DIFFUSERS_WEIGHTS,
+    compact,
     config_from,
     diffusers_part,
     in_eight_bits,
@@ -80,3 +81,11 @@ def test_eight_bits_lose_little_and_half_the_size(tmp_path):
     assert torch.equal(found["zero"], x["zero"]) and found["w"].shape == x["w"].shape
     again = load_checkpoint(tmp_path / "a.safetensors", "small")[0]
     assert torch.equal(widened(in_eight_bits({"w": again["w"]}))["w"], again["w"])  # once rounded, it stays as it is
+
+
+def test_what_is_precise_stays_as_it_is_and_the_rest_is_compact():
+    x = {"scale": torch.tensor(0.3), "linear.w": torch.randn(3, 3), "net.w": torch.randn(3, 3), "net.b": torch.randn(3)}
+    found = compact(x, ("scale", "linear."))
+    assert torch.equal(found["scale"], x["scale"]) and torch.equal(found["linear.w"], x["linear.w"])
+    assert found["net.w"].dtype == torch.int8 and found["net.b"].dtype == torch.float16 and "net.w:scale" in found
+    assert set(widened(found)) == set(x)

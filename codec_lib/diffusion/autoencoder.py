@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.checkpoint import diffusers_part, load_model, save_checkpoint
+from codec_lib.checkpoint import compact, diffusers_part, load_model, save_checkpoint
 from codec_lib.errors import UsageError
 
 KIND = "vae"
@@ -140,9 +140,8 @@ def start_linear(model: Autoencoder, pictures: Tensor) -> None:
 
 
 def save_autoencoder(path: Path, model: Autoencoder) -> str:
-    """Write a checkpoint with weights in float16. Returns its SHA-256."""
-    tensors = {n: t if n == "scale" else t.half() for n, t in model.state_dict().items()}
-    return save_checkpoint(path, tensors, asdict(model.config), KIND)
+    """Write a checkpoint, weights in eight bits but for the linear path. Returns its SHA-256."""
+    return save_checkpoint(path, compact(model.state_dict(), ("scale", "linear.")), asdict(model.config), KIND)
 
 
 def load_autoencoder(path: Path) -> Autoencoder:

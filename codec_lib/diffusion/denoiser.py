@@ -15,7 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import diffusers_part, load_model, save_checkpoint
+from codec_lib.checkpoint import compact, diffusers_part, load_model, save_checkpoint
 from codec_lib.diffusion.process import to_data
 from codec_lib.diffusion.samplers import Predict
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
@@ -97,8 +97,8 @@ class Denoiser(nn.Module):
 
 
 def save_denoiser(path: Path, model: Denoiser) -> str:
-    """Write a checkpoint with weights in float16. Returns its SHA-256."""
-    return save_checkpoint(path, {n: t.half() for n, t in model.state_dict().items()}, asdict(model.config), KIND)
+    """Write a checkpoint, weights in eight bits. Returns its SHA-256."""
+    return save_checkpoint(path, compact(model.state_dict()), asdict(model.config), KIND)
 
 
 def load_denoiser(path: Path) -> Denoiser:
