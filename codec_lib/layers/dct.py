@@ -26,6 +26,16 @@ def dct_matrix(n: int) -> Tensor:
     return basis
 
 
+def plane_basis(block: int, channels: int, keep: int) -> Tensor:
+    """The first ``keep`` vectors of a DCT of each channel by itself, low frequencies first: float32 (keep, channels * block *
+    block), columns in the order of `F.pixel_unshuffle`, rows orthonormal. For channels of which nothing is known."""
+    one = dct_matrix(block)
+    planes = torch.einsum("ui,vj->uvij", one, one).reshape(block * block, -1)
+    k = torch.arange(block)
+    order = (k[:, None] ** 2 + k[None, :] ** 2).flatten().argsort(stable=True)
+    return torch.einsum("fp,cd->fcdp", planes[order], torch.eye(channels, dtype=one.dtype)).reshape(-1, channels * block**2)[:keep].float()
+
+
 def block_basis(block: int, keep: int) -> tuple[Tensor, Tensor]:
     """The ``keep`` block-DCT vectors of an RGB block with the largest expected variance.
 

@@ -134,10 +134,10 @@ class ConditionalCodec(NeuralCodec):
         u = relative(quality, self.config).to(self.device)
         motion = self.motion_stream.estimate(frame, state, u, quality)
         contexts = self._contexts(state, motion, u)
-        x = (frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
-        if self._unpredictable(x, contexts.x_bar):
+        signal = self.context.space.signal(self._floats(frame))
+        if self._unpredictable(signal, contexts.x_bar):
             return None
-        y = self.g_a(x, contexts, u)
+        y = self.g_a(signal, contexts, u)
         latents = self.latents.quantise(y, self.h_a(y), self._expect(state, motion, contexts, quality))
         coder = Encoder(self.tables)
         motion_classes = self.motion_stream.push(coder, motion, state, quality)
@@ -147,21 +147,25 @@ class ConditionalCodec(NeuralCodec):
                      (*motion_classes, z_classes, latents.classes))
 
     def _unpredictable(self, x: Tensor, x_bar: Tensor) -> bool:
-        """Whether the prediction is of so little use that the frame had better be coded by itself."""
+        """Whether the prediction x_bar of a signal x is of so little use that the frame had better be coded by itself."""
         return bool((x - x_bar).pow(2).mean() > self.structure.cut * x.var(dim=(2, 3)).mean())
 
     def _contexts(self, state: State, motion: FrameMotion, u: Tensor) -> Contexts:
-        x_ref = (state.frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
+        seen = self.context.space.seen(self._floats(state.frame), state.signal)
         u_ref = relative(state.earlier.quality, self.config).to(self.device)
-        return self.context(x_ref, state.feature, motion.flow, u, u_ref, state.t + 1)
+        return self.context(seen, state.feature, motion.flow, u, u_ref, state.t + 1)
+
+    def _floats(self, frame: Tensor) -> Tensor:
+        """A frame from bytes to [0, 1], where and as the networks want it."""
+        return (frame.to(self.device).float() / 255).contiguous(memory_format=self.layout)
 
     def _expect(self, state: State, motion: FrameMotion, contexts: Contexts, quality: int):
         return lambda z_hat: self.entropy.features(z_hat, state.earlier, motion.nodes, quality, contexts.c2)
 
     def _state_p(self, latents: Latents, contexts: Contexts, motion: FrameMotion, state: State, quality: int, u: Tensor) -> State:
-        x_hat, feature = self.g_s((latents.y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
-        frame = (x_hat.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return State(frame, feature, Earlier(latents.y16, False, quality, latents.features), motion.memory, state.t + 1)
+        signal, feature = self.g_s((latents.y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
+        frame = (self.context.space.picture(signal).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        return State(frame, feature, Earlier(latents.y16, False, quality, latents.features), motion.memory, state.t + 1, signal)
 
     # ---- decoding
 

@@ -29,7 +29,8 @@ MERGES = ("1x1", "3x3", "concatenate")
 class ConditionalConfig:
     """Sizes and kinds of the P-frame networks. Defaults are the lab profile.
 
-    Networks work at three scales, 1 / fold, 1 / (2 fold) and 1 / (4 fold) of the frame; triples go with these, finest first.
+    Networks work at one scale for each of ``widths``, each half as fine as the one before; tuples go with these, finest first.
+    At lab size and at that of DCVC-DC they are 1 / fold, 1 / (2 fold) and 1 / (4 fold) of the frame.
     Raises UsageError for values that do not exist or do not go together.
     """
 
@@ -37,10 +38,10 @@ class ConditionalConfig:
     """What the prediction is used for. "residual": it is subtracted before coding and added after, and the codec sees the
     difference only. "conditional": nothing is subtracted, the networks get contexts. "both": contexts, and the linear
     part of the transforms works on the difference (conditional residual coding, Brand et al. 2023)."""
-    widths: tuple[int, int, int] = (96, 160, 224)  # channels of the contexts
-    context_blocks: tuple[int, int, int] = (2, 2, 1)  # blocks of each scale
-    analysis_blocks: tuple[int, int, int] = (2, 2, 2)
-    synthesis_blocks: tuple[int, int, int] = (4, 3, 3)
+    widths: tuple[int, ...] = (96, 160, 224)  # channels of the contexts
+    context_blocks: tuple[int, ...] = (2, 2, 1)  # blocks of each scale
+    analysis_blocks: tuple[int, ...] = (2, 2, 2)
+    synthesis_blocks: tuple[int, ...] = (4, 3, 3)
     feature_channels: int = 64  # feature handed to the next frame, at the finest scale
     y_channels: int = 384  # latents, at 1/16
     z_channels: int = 64  # hyper-latents, at 1/64
@@ -54,11 +55,11 @@ class ConditionalConfig:
     lambda_high: float = 0.2
 
     fold: int = 4  # pixels on a side that are folded into channels; 1: convolutions at full resolution, which is what costs
-    context_kinds: tuple[str, str, str] = ("bottleneck",) * 3  # kinds of blocks, see `blocks.BLOCKS`
-    analysis_kinds: tuple[str, str, str] = ("bottleneck",) * 3
-    synthesis_kinds: tuple[str, str, str] = ("bottleneck",) * 3
-    analysis_merges: tuple[str, str, str] = ("1x1",) * 3  # how contexts join the features, see `merge.Merge`
-    synthesis_merges: tuple[str, str, str] = ("1x1",) * 3
+    context_kinds: tuple[str, ...] = ("bottleneck",) * 3  # kinds of blocks, see `blocks.BLOCKS`
+    analysis_kinds: tuple[str, ...] = ("bottleneck",) * 3
+    synthesis_kinds: tuple[str, ...] = ("bottleneck",) * 3
+    analysis_merges: tuple[str, ...] = ("1x1",) * 3  # how contexts join the features, see `merge.Merge`
+    synthesis_merges: tuple[str, ...] = ("1x1",) * 3
     up_kernel: int = 1  # of the decoder's sub-pixel convolutions
     fine_width: int = 0  # the decoder's channels at the finest scale before the context joins; 0: as the context has
     head_width: int = 0  # channels at scales between the coarsest and 1/16, where there are any
@@ -85,6 +86,10 @@ class ConditionalConfig:
     """In how many steps latents are decoded (`codec_lib.entropy.priors`). "dual": two. "quadtree": four."""
     density: str = "gaussian"
     """Of latents around their means: "gaussian" or "laplace"."""
+    signal_channels: int = 3
+    """Of what is coded (`space`). 3: the frame itself."""
+    signal_stride: int = 1
+    """How much smaller than the frame it is on each side."""
 
     def __post_init__(self):
         for field, choices in CHOICES.items():
@@ -94,17 +99,28 @@ class ConditionalConfig:
                             ("analysis_merges", MERGES), ("synthesis_merges", MERGES)):
             if wrong := [k for k in getattr(self, part) if k not in known]:
                 raise UsageError(f"{part} '{wrong[0]}' does not exist: choose from {', '.join(known)}")
-        if self.fold not in (1, 2, 4):
-            raise UsageError(f"fold {self.fold} does not lead to latents at 1/16: choose 1, 2 or 4")
+        if self.fold not in (1, 2, 4) or self.scales[-1] > BLOCK:
+            raise UsageError(f"fold {self.fold} does not lead to latents at 1/16: choose 1, 2 or 4, so that the coarsest of "
+                             f"{len(self.widths)} scales is no coarser than that")
         if self.spatial_prior == "dual" and self.motion != "lattice":
             raise UsageError("the dual prior follows motion on the lattice: choose motion 'lattice' or spatial_prior 'quadtree'")
         if self.spatial_prior == "quadtree" and self.temporal_prior != "context":
             raise UsageError("the quadtree prior is there in floats only: choose temporal_prior 'context' with it")
 
     @property
-    def scales(self) -> tuple[int, int, int]:
-        """What the frame's sides are divided by at the three scales."""
-        return self.fold, 2 * self.fold, 4 * self.fold
+    def scales(self) -> tuple[int, ...]:
+        """What the frame's sides are divided by at each scale."""
+        return tuple(self.signal_stride * self.fold * 2**i for i in range(len(self.widths)))
+
+    @property
+    def block(self) -> int:
+        """Side of the blocks of the linear transforms, in samples of the signal."""
+        return BLOCK // self.signal_stride
+
+    @property
+    def centre(self) -> float:
+        """Middle of the signal's range, which networks see as zero: grey for frames."""
+        return 0.5 if self.signal_channels == 3 else 0.0
 
     @property
     def halvings(self) -> int:

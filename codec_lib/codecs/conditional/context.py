@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from codec_lib.codecs.conditional.alignment import FeatureAlignment
 from codec_lib.codecs.conditional.blocks import group
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.space import Pixels
 from codec_lib.layers.blocks import QualityScale, interpolate_anchors, run, zeroed
 from codec_lib.layers.warping import shrink_flow, warp
 
@@ -42,21 +43,23 @@ def correction_scale(channels: int, c: ConditionalConfig) -> QualityScale:
 
 
 class Contexts(NamedTuple):
-    """x_bar: prediction of the frame, float32 (N, 3, H, W). c0, c1, c2: contexts at the three scales, finest first."""
+    """x_bar: prediction of the signal, float32 (N, 3, H, W) where that is the frame. c0, c1, c2: contexts at the scales, finest
+    first; where there are two scales, c2 is None."""
 
     x_bar: Tensor
     c0: Tensor
     c1: Tensor
-    c2: Tensor
+    c2: Tensor | None = None
 
 
 class ContextMining(nn.Module):
-    """Decoded frame, feature and motion to `Contexts`."""
+    """Decoded frame, feature and motion to `Contexts`. space: what is coded."""
 
-    def __init__(self, c: ConditionalConfig):
+    def __init__(self, c: ConditionalConfig, space: nn.Module | None = None):
         super().__init__()
-        self.fold, self.scales, self.warps_frame = c.fold, c.scales, c.alignment == "frame"
-        pixels = 3 * c.fold**2
+        self.space = space or Pixels(c)
+        self.fold, self.scales, self.warps_frame, self.centre = c.fold, c.scales, c.alignment == "frame", c.centre
+        pixels = c.signal_channels * c.fold**2
         self.adaptor_i = nn.Conv2d(pixels, c.feature_channels, 3, padding=1)  # in place of a feature, after an I frame
         width = pixels + c.feature_channels if self.warps_frame else c.feature_channels
         for i, (scale, out) in enumerate(zip(c.scales, c.widths, strict=True)):
@@ -74,8 +77,8 @@ class ContextMining(nn.Module):
         self.adaptors = nn.ModuleList(nn.Conv2d(c.feature_channels, c.feature_channels, 1) for _ in range(adaptors))
 
     def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor, t: int = 0) -> Contexts:
-        """x_ref: decoded frame (N, 3, H, W); feature: (N, F, H/fold, W/fold), None after an I frame; flow: (N, 2, H, W) in
-        pixels; u, u_ref: relative qualities of this frame and of the one before, (N,); t: this frame's number."""
+        """x_ref: what the space has `seen` of the frame before, itself (N, 3, H, W) where frames are coded; feature: (N, F, H/fold,
+        W/fold), None after an I frame; flow: (N, 2, H, W) in pixels; u, u_ref: relative qualities of this frame and of the one before, (N,); t: this frame's number."""
         if feature is not None and self.adaptors:
             feature = self.adaptors[ADAPTOR_OF[t % len(ADAPTOR_OF)]](feature)
         if not self.warps_frame:
@@ -84,17 +87,17 @@ class ContextMining(nn.Module):
 
     def _from_warped_frame(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, offset: Tensor) -> Contexts:
         """offset: (N, C), what the step in quality adds to the first features."""
-        x_tilde = warp(x_ref, flow, "spline")
-        folded = F.pixel_unshuffle(x_tilde - 0.5, self.fold)
-        feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, self.fold))
+        x_tilde = self.space(x_ref, flow)
+        folded = F.pixel_unshuffle(x_tilde - self.centre, self.fold)
+        feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, self.scales[0]))
         contexts = self._extract(torch.cat([folded, feature], dim=1), u, offset)
         correction = self.tail_scale(self.tail(contexts[0]), u)
         return Contexts(x_tilde + F.pixel_shuffle(correction, self.fold).float(), *contexts)
 
     def _from_warped_features(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
-        x_tilde = warp(x_ref, flow)
+        x_tilde = self.space(x_ref, flow)
         if feature is None:
-            feature = self.adaptor_i(F.pixel_unshuffle(x_ref - 0.5, self.fold))
+            feature = self.adaptor_i(F.pixel_unshuffle(x_ref - self.centre, self.fold))
         return Contexts(x_tilde, *self.align(self._extract(feature, u), x_tilde, flow))
 
     def _extract(self, h: Tensor, u: Tensor, offset: Tensor | None = None) -> list[Tensor]:

@@ -12,20 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.blocks import group
-from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
+from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context import Contexts, correction_scale
 from codec_lib.codecs.conditional.merge import Merge
 from codec_lib.layers.blocks import QualityScale, SharedQualityScale, SubpixelUp, run, zeroed
-from codec_lib.layers.dct import block_basis
+from codec_lib.layers.dct import block_basis, plane_basis
 
 
 class ContextualEncoder(nn.Module):
-    """g_a: frame (N, 3, H, W) in [0, 1] and contexts to latent (N, C_y, H/16, W/16), in quantiser steps."""
+    """g_a: signal, a frame (N, 3, H, W) in [0, 1] unless a space says otherwise, and contexts to latent (N, C_y, H/16, W/16), in quantiser steps."""
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
         self.coding, self.fold, self.scales, self.gain_scale = c.coding, c.fold, c.scales, c.gain_scale
-        width = 3 * c.fold**2
+        self.centre, self.block = c.centre, c.block
+        width = c.signal_channels * c.fold**2
         if c.fold > 1:
             self.stem = nn.Conv2d(width, c.widths[0], 3, padding=1)
             width = c.widths[0]
@@ -43,15 +44,15 @@ class ContextualEncoder(nn.Module):
         self.linear = None
         if c.linear:
             zeroed(self.head[-1] if c.halvings else self.head)
-            self.linear = nn.Conv2d(3 * BLOCK**2, c.y_channels, 1, bias=False)
+            self.linear = nn.Conv2d(c.signal_channels * c.block**2, c.y_channels, 1, bias=False)
             with torch.no_grad():
-                self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0][:, :, None, None])
+                self.linear.weight.copy_(basis(c)[:, :, None, None])
         self.gain = (SharedQualityScale(seen[c.gain_scale], c.anchors) if c.gain_scale is not None else
                      QualityScale(c.y_channels, c.anchors, first=1 / c.step(c.lambda_low), last=1 / c.step(c.lambda_high)))
 
     def forward(self, x: Tensor, contexts: Contexts, u: Tensor) -> Tensor:
         difference = x - contexts.x_bar
-        h = F.pixel_unshuffle(difference if self.coding == "residual" else x - 0.5, self.fold)
+        h = F.pixel_unshuffle(difference if self.coding == "residual" else x - self.centre, self.fold)
         if self.fold > 1:
             h = self.stem(h)
         for i, scale in enumerate(self.scales):
@@ -63,24 +64,25 @@ class ContextualEncoder(nn.Module):
                 h = self.gain(h, u)
         y = self.head(h)
         if self.linear is not None:
-            y = y + self.linear(F.pixel_unshuffle(x - 0.5 if self.coding == "conditional" else difference, BLOCK))
+            y = y + self.linear(F.pixel_unshuffle(x - self.centre if self.coding == "conditional" else difference, self.block))
         return self.gain(y.float(), u) if self.gain_scale is None else y.float()
 
 
 class ContextualDecoder(nn.Module):
-    """g_s: quantised latent and contexts to the frame (N, 3, H, W), not clamped, and the feature for the next frame."""
+    """g_s: quantised latent and contexts to the signal, not clamped, and the feature for the next frame."""
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
         self.coding, self.fold, self.scales, self.gain_scale = c.coding, c.fold, c.scales, c.gain_scale
+        self.centre, self.block = c.centre, c.block
         channels = (c.fine_width or c.widths[0], *c.widths[1:])  # before the context joins
         self.gain = (SharedQualityScale(channels[c.gain_scale], c.anchors) if c.gain_scale is not None else
                      QualityScale(c.y_channels, c.anchors, first=c.step(c.lambda_low), last=c.step(c.lambda_high)))
         self.linear = None
         if c.linear:
-            self.linear = nn.Conv2d(c.y_channels, 3 * BLOCK**2, 1, bias=False)
+            self.linear = nn.Conv2d(c.y_channels, c.signal_channels * c.block**2, 1, bias=False)
             with torch.no_grad():
-                self.linear.weight.copy_(block_basis(BLOCK, c.y_channels)[0].T[:, :, None, None])
+                self.linear.weight.copy_(basis(c).T[:, :, None, None])
         self.head = _foot(channels[-1], c)
         width = channels[-1]
         for i, scale in reversed(list(enumerate(c.scales))):
@@ -90,11 +92,11 @@ class ContextualDecoder(nn.Module):
             self.add_module(f"merge{scale}", merge)
             self.add_module(f"blocks{scale}", group(c.synthesis_kinds[i], merge.channels, c.synthesis_blocks[i], c))
             width = merge.channels
-        self.tail = nn.Conv2d(width, 3 * c.fold**2, 3, padding=1)
+        self.tail = nn.Conv2d(width, c.signal_channels * c.fold**2, 3, padding=1)
         self.tail_scale = None
         if c.linear:
             zeroed(self.tail)
-            self.tail_scale = correction_scale(3 * c.fold**2, c)
+            self.tail_scale = correction_scale(c.signal_channels * c.fold**2, c)
         self.feature = nn.Identity() if width == c.feature_channels else nn.Conv2d(width, c.feature_channels, 1)
 
     def forward(self, y_hat: Tensor, contexts: Contexts, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,9 +111,16 @@ class ContextualDecoder(nn.Module):
         x = self.tail(h)
         x = F.pixel_shuffle(x if self.tail_scale is None else self.tail_scale(x, u), self.fold)
         if self.linear is not None:
-            x = x + F.pixel_shuffle(self.linear(y), BLOCK)
-        start = 0.5 if self.coding == "conditional" else contexts.x_bar
+            x = x + F.pixel_shuffle(self.linear(y), self.block)
+        start = self.centre if self.coding == "conditional" else contexts.x_bar
         return x.float() + start, self.feature(h)
+
+
+def basis(c: ConditionalConfig) -> Tensor:
+    """Where the linear transforms start, (C_y, C block^2): a DCT, orthonormal rows."""
+    if c.signal_channels == 3:
+        return block_basis(c.block, c.y_channels)[0]
+    return plane_basis(c.block, c.signal_channels, c.y_channels)
 
 
 def _head(width: int, c: ConditionalConfig) -> nn.Module:

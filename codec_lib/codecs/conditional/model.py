@@ -51,10 +51,10 @@ ENTROPY_MODELS = {"dual": prior.TemporalEntropyModel, "quadtree": fused_prior.Co
 class ConditionalModel(nn.Module):
     """Context mining, contextual encoder and decoder, hyper-encoder, entropy model and motion of P frames."""
 
-    def __init__(self, config: ConditionalConfig | None = None):
+    def __init__(self, config: ConditionalConfig | None = None, space: nn.Module | None = None):
         super().__init__()
         c = self.config = config or ConditionalConfig()
-        self.context = ContextMining(c)
+        self.context = ContextMining(c, space)
         self.g_a, self.g_s = ContextualEncoder(c), ContextualDecoder(c)
         self.h_a = HYPER_ENCODERS[c.spatial_prior](c)
         self.entropy = ENTROPY_MODELS[c.spatial_prior](c)
@@ -67,8 +67,11 @@ class ConditionalModel(nn.Module):
         W/8 + 1), None where motion is learned; u: relative qualities (N,) in [0, 1]."""
         t = reference.t + 1
         motion = self.flow(x, reference, nodes, u, self.quantise)
-        contexts = self.context(reference.x_hat, reference.feature, motion.flow, u, reference.u, t)
-        y = self.g_a(x, contexts, u)
+        space = self.context.space
+        seen = space.seen(reference.x_hat, reference.signal)
+        contexts = self.context(seen, reference.feature, motion.flow, u, reference.u, t)
+        signal = space.signal(x)
+        y = self.g_a(signal, contexts, u)
         z = self.h_a(y).float()
         z_hat = round_through(z.clamp(-LIMIT, LIMIT))
         with in_float32(x):  # tables come from here: float32, exact for integers
@@ -76,6 +79,6 @@ class ConditionalModel(nn.Module):
             bits_z = e.bits_z(z, u, self.quantise)
             features = e.expect(z_hat, reference, nodes, u, contexts.c2, self.quantise)
             y_hat, bits_y = e.code(y, features, self.quantise)
-        x_hat, feature = self.g_s(y_hat, contexts, u)
-        left = Reference(x_hat, feature, y_hat, u, motion.memory, t, features)
-        return PFrame(left, contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)), motion.bits)
+        decoded, feature = self.g_s(y_hat, contexts, u)
+        left = Reference(space.picture(decoded), feature, y_hat, u, motion.memory, t, features, decoded)
+        return PFrame(left, contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)), motion.bits, signal)

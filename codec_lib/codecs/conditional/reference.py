@@ -18,7 +18,8 @@ class MotionMemory(NamedTuple):
 class Reference(NamedTuple):
     """What a frame leaves to the next. x_hat: decoded frame (N, 3, H, W). feature: (N, F, H/fold, W/fold), None after an I
     frame. y_hat: its latents, (N, C, H/16, W/16). u: its relative quality, (N,). motion: None after an I frame and where motion
-    is not learned. t: its number. expected: the features of its prior, None after an I frame."""
+    is not learned. t: its number. expected: the features of its prior, None after an I frame. signal: what was decoded, of which
+    x_hat is the picture; None after an I frame."""
 
     x_hat: Tensor
     feature: Tensor | None
@@ -27,6 +28,7 @@ class Reference(NamedTuple):
     motion: MotionMemory | None = None
     t: int = 0
     expected: Tensor | None = None
+    signal: Tensor | None = None
 
 
 class CodedMotion(NamedTuple):
@@ -39,10 +41,12 @@ class CodedMotion(NamedTuple):
 
 
 class PFrame(NamedTuple):
-    """A coded P frame: what it leaves to the next, its prediction, and the bits of y, z and motion, (N,)."""
+    """A coded P frame: what it leaves to the next, the prediction of its signal, the bits of y, z and motion, (N,), and the signal
+    that was coded."""
 
     reference: Reference
     x_bar: Tensor
     bits_y: Tensor
     bits_z: Tensor
     bits_motion: Tensor
+    signal: Tensor

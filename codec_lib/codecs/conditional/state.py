@@ -23,13 +23,14 @@ class Earlier(NamedTuple):
 class State:
     """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
     earlier: its latents. motion: its field int16 (2, R, C), or what learned motion leaves; None after an I frame. t: its
-    number in the stream."""
+    number in the stream. signal: float, what was decoded and frame is the picture of, None after an I frame."""
 
     frame: Tensor
     feature: Tensor | None
     earlier: Earlier
     motion: Any
     t: int = 0
+    signal: Tensor | None = None
 
 
 @dataclass(frozen=True)
