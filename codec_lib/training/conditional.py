@@ -21,6 +21,7 @@ from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
 from codec_lib.codecs.conditional.profiles import with_options as with_options
+from codec_lib.codecs.conditional.reference import PFrame
 from codec_lib.codecs.intra import load as load_intra
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel
@@ -79,12 +80,17 @@ class ConditionalRecipe(Recipe):
         self.intra = intra.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.intra.quantise = True
         set_quantise(self.intra.entropy, True)
-        self.model = ConditionalModel(config)
-        start_from_intra(self.model, intra)
+        self.model = self.begun(config)
         self.model.quantise = True
         set_quantise(self.model.entropy, self.model.config.portable)
         self.schedule = schedule_of(self.model.config)
         self.random = random.Random(seed)
+
+    def begun(self, config: ConditionalConfig | None) -> ConditionalModel:
+        """The model, before training."""
+        model = ConditionalModel(config)
+        start_from_intra(model, self.intra)
+        return model
 
     def at(self, progress: float) -> None:
         learns = self.schedule.at(progress).learns
@@ -105,8 +111,10 @@ class ConditionalRecipe(Recipe):
                     frame_bpp, frame_mse = self.prediction(x[t], reference, u_t)
                     error = frame_mse
                 else:
-                    frame_bpp, frame_mse, prediction_mse, reference = self.p_frame(x[t], reference, motion[t - 1], u_t)
-                    error = frame_mse + PREDICTION_WEIGHT * prediction_mse
+                    coded = self.p_frame(x[t], reference, motion[t - 1], u_t)
+                    frame_bpp, frame_mse = self.bpp(coded), self.mse(coded.reference.x_hat, x[t])
+                    error, prediction_error = self.errors(coded, x[t])
+                    error, reference = error + PREDICTION_WEIGHT * prediction_error, left(coded)
             if t > lead:
                 lam = self.model.config.lambdas(u_t) * self.schedule.weight(t)
                 cost = cost + lam * error + (frame_bpp if stage.rate else 0)
@@ -133,16 +141,24 @@ class ConditionalRecipe(Recipe):
         error = (warp(reference.x_hat, motion.flow) - x).pow(2).mean(dim=(1, 2, 3))
         return motion.bits / (x.shape[2] * x.shape[3]), 255**2 * error
 
-    def p_frame(self, x: Tensor, reference: Reference, motion: Tensor, u: Tensor):
-        """Code one P frame: bits per pixel, squared errors on the 0..255 scale of frame and prediction, each (N,), and what
-        it leaves. motion: (weights, N, 2, R, C), not looked at where motion is learned."""
+    def p_frame(self, x: Tensor, reference: Reference, motion: Tensor, u: Tensor) -> PFrame:
+        """Code one P frame. motion: (weights, N, 2, R, C), not looked at where motion is learned."""
         nodes = None
         if self.model.config.motion == "lattice":
             nodes = torch.stack([motion[min(int(len(motion) * q), len(motion) - 1), i] for i, q in enumerate(u)])
-        coded = self.model(x.contiguous(memory_format=torch.channels_last), reference, nodes, u)
-        bpp = (coded.bits_y + coded.bits_z + coded.bits_motion) / (x.shape[2] * x.shape[3])
-        mse, prediction = (255**2 * (f - x).pow(2).mean(dim=(1, 2, 3)) for f in (coded.reference.x_hat, coded.x_bar))
-        return bpp, mse, prediction, coded.reference._replace(x_hat=rounded(coded.reference.x_hat))
+        return self.model(x.contiguous(memory_format=torch.channels_last), reference, nodes, u)
+
+    def bpp(self, coded: PFrame) -> Tensor:
+        """Bits per pixel, (N,)."""
+        return (coded.bits_y + coded.bits_z + coded.bits_motion) / (coded.reference.x_hat.shape[2] * coded.reference.x_hat.shape[3])
+
+    def mse(self, picture: Tensor, x: Tensor) -> Tensor:
+        """Squared error on the 0..255 scale, (N,)."""
+        return 255**2 * (picture - x).pow(2).mean(dim=(1, 2, 3))
+
+    def errors(self, coded: PFrame, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What lambda multiplies: errors of frame and prediction, (N,) each."""
+        return self.mse(coded.reference.x_hat, x), self.mse(coded.x_bar, x)
 
     def validate(self) -> dict[str, float]:
         """On fixed crops of the training clips, three P frames after an I frame: it shows progress, not quality."""
@@ -154,12 +170,18 @@ class ConditionalRecipe(Recipe):
             u = torch.full((8,), quality / 63, device=x.device)
             reference, bits, errors = self.intra_reference(x[0], (u + 0.1).clamp(0, 1)), [], []
             for t in range(1, len(x)):
-                bpp, mse, _, reference = self.p_frame(x[t], reference, motion[t - 1], u)
-                bits.append(bpp.mean().item())
-                errors.append((10 * torch.log10(255**2 / mse)).mean().item())
+                coded = self.p_frame(x[t], reference, motion[t - 1], u)
+                reference = left(coded)
+                bits.append(self.bpp(coded).mean().item())
+                errors.append((10 * torch.log10(255**2 / self.mse(reference.x_hat, x[t]))).mean().item())
             result[f"bpp_{quality}"] = round(sum(bits) / len(bits), 4)
             result[f"psnr_{quality}"] = round(sum(errors) / len(errors), 3)
         return result
+
+
+def left(coded: PFrame) -> Reference:
+    """What a coded frame leaves to the next."""
+    return coded.reference._replace(x_hat=rounded(coded.reference.x_hat))
 
 
 def rounded(x_hat: Tensor) -> Tensor:

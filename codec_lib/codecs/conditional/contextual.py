@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from codec_lib.codecs.conditional.blocks import group
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context import Contexts, correction_scale
+from codec_lib.codecs.conditional.linear_start import basis
 from codec_lib.codecs.conditional.merge import Merge
 from codec_lib.layers.blocks import QualityScale, SharedQualityScale, SubpixelUp, run, zeroed
-from codec_lib.layers.dct import block_basis, plane_basis
 
 
 class ContextualEncoder(nn.Module):
@@ -114,13 +114,6 @@ class ContextualDecoder(nn.Module):
             x = x + F.pixel_shuffle(self.linear(y), self.block)
         start = self.centre if self.coding == "conditional" else contexts.x_bar
         return x.float() + start, self.feature(h)
-
-
-def basis(c: ConditionalConfig) -> Tensor:
-    """Where the linear transforms start, (C_y, C block^2): a DCT, orthonormal rows."""
-    if c.signal_channels == 3:
-        return block_basis(c.block, c.y_channels)[0]
-    return plane_basis(c.block, c.signal_channels, c.y_channels)
 
 
 def _head(width: int, c: ConditionalConfig) -> nn.Module:

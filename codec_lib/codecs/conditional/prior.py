@@ -26,13 +26,13 @@ from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
 from codec_lib.codecs.conditional.context import STEP_ANCHORS, at_step
 from codec_lib.codecs.conditional.context_prior import ContextPrior
 from codec_lib.codecs.conditional.lattice import UNIT
+from codec_lib.codecs.conditional.linear_start import spread
 from codec_lib.codecs.conditional.reference import Reference
 from codec_lib.entropy.density import CLASS_STEP, DENSITIES, N_CLASSES, SIGMA_MIN, sigma_of
 from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, hyper_decoder, to_grid
 from codec_lib.entropy.steps import symbol_bits
 from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, compand
 from codec_lib.layers.blocks import interpolate_anchors
-from codec_lib.layers.dct import block_basis
 
 CELL = BLOCK * UNIT
 """A cell of the latent grid in steps of motion vectors."""
@@ -93,7 +93,7 @@ class TemporalEntropyModel(nn.Module):
         self.context = None if c.portable else ContextPrior(c, p, f)
         self.bits = DENSITIES[c.density]
         gain = 1 / c.step(math.sqrt(c.lambda_low * c.lambda_high))
-        start = (torch.log(0.3 * block_basis(BLOCK, y)[1] * gain / SIGMA_MIN) / CLASS_STEP).clamp(4, N_CLASSES - 5)
+        start = (torch.log(0.3 * spread(c) * gain / SIGMA_MIN) / CLASS_STEP).clamp(4, N_CLASSES - 5)
         with torch.no_grad():
             for chain in (self.temporal, self.temporal_i):
                 chain[-1].weight.mul_(0.3)
