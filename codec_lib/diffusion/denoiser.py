@@ -72,13 +72,17 @@ class Denoiser(nn.Module):
         self.network = UNet2DConditionModel(**c.network)
         self.empty = nn.Parameter(torch.zeros(c.context_tokens, c.context_width))
 
-    def forward(self, y_n: Tensor, timestep: Tensor | int, context: Tensor | None = None) -> Tensor:
+    def forward(self, y_n: Tensor, timestep: Tensor | int, context: Tensor | None = None,
+                residuals: tuple[tuple[Tensor, ...], Tensor] | None = None) -> Tensor:
         """Network output for states y_n (N, C, h, w), h and w divisible by the network's own stride.
 
-        timestep: what the schedule's ``timesteps`` says, () or (N,). context: tokens (N, T, D).
+        timestep: what the schedule's ``timesteps`` says, () or (N,). context: tokens (N, T, D). residuals: what a control network
+        adds to the skip connections and to the middle.
         """
         context = self.empty.expand(len(y_n), -1, -1) if context is None else context
-        return self.network(y_n, timestep, context).sample
+        down, middle = residuals or (None, None)
+        return self.network(y_n, timestep, context, down_block_additional_residuals=down,
+                            mid_block_additional_residual=middle).sample
 
     @property
     def stride(self) -> int:

@@ -1,0 +1,110 @@
+"""The diffusion decoder: from the decoded latent of a frame to a picture that looks like one.
+
+The latent is noised up to a level and denoised in N steps by a network that follows it through a ControlNet. It stands outside
+the coding loop: what it draws is shown and never predicted from, so streams do not depend on it, and a viewer may choose the
+number of steps, the sampler and how much is reused of the frame before (TDIR) without asking the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from codec_lib.codecs.diffvc.control import Control
+from codec_lib.diffusion.denoiser import Denoiser
+from codec_lib.diffusion.noise import gaussian_noise
+from codec_lib.diffusion.process import add_noise, to_data
+from codec_lib.diffusion.reuse import Buffer, resembles, reusing
+from codec_lib.diffusion.samplers import Step, ddim, ddpm, sample
+from codec_lib.diffusion.schedule import Schedule, scaled_linear
+from codec_lib.errors import UsageError
+
+SAMPLERS: dict[str, Step] = {"ddpm": ddpm, "ddim": ddim(0.0)}
+STARTING_NOISE = 2**32 - 1
+"""The step under which the noise of the starting state is drawn: no schedule has so many."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a viewer denoises.
+
+    steps: N. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
+    depth: D of TDIR, steps that are run for every frame; N: no reuse. policy: see `Buffer`. moved: whether the buffer follows the
+    decoded motion. least: cosine similarity of a decoded latent to that of the frame before below which nothing is reused;
+    -1 for never. sampler: "ddpm" or "ddim". seed: of the noise.
+    Raises UsageError for values that cannot be.
+    """
+
+    steps: int = 50
+    start: int = 1000
+    depth: int = 25
+    policy: str = "carry"
+    moved: bool = False
+    least: float = -1.0
+    sampler: str = "ddpm"
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.sampler not in SAMPLERS:
+            raise UsageError(f"unknown sampler '{self.sampler}': choose from {', '.join(SAMPLERS)}")
+        if not 1 <= self.start <= 1000 or not 1 <= self.steps <= self.start:
+            raise UsageError(f"{self.steps} steps from level {self.start} cannot be: 1 <= steps <= start <= 1000")
+        if not 0 <= self.depth <= self.steps:
+            raise UsageError(f"D = {self.depth} is outside 0 ... {self.steps}, the number of steps")
+
+    def schedule(self) -> Schedule:
+        """The steps that are kept, from ``start`` down, evenly spaced."""
+        return scaled_linear().until(self.start).respaced(self.steps, "trailing")
+
+
+class Generator:
+    """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context."""
+
+    def __init__(self, denoiser: Denoiser, control: Control, prompt: nn.Module | None, sampling: Sampling | None = None):
+        self.denoiser, self.control, self.prompt = denoiser, control, prompt
+        self.sampling = sampling or Sampling()
+        self.schedule = self.sampling.schedule()
+        self.buffer, self.before = Buffer(self.sampling.policy), None
+
+    def restart(self) -> None:
+        """Forget earlier frames, as at an I frame."""
+        self.buffer.clear()
+        self.before = None
+
+    @torch.inference_mode()
+    def latent(self, y_hat: Tensor, c0: Tensor, r: Tensor, frame: int, warp: Callable[[Tensor], Tensor] | None = None,
+               watch: Callable[[int, Tensor, Tensor], None] | None = None) -> Tensor:
+        """A latent drawn for frame number ``frame``, the next of a clip.
+
+        y_hat: decoded latents (1, C, h, w). c0: context (1, C_0, h, w). r: quantisation ratio (1,). warp: moves latents as the
+        decoded motion says. watch: see `sample`.
+        """
+        s = self.sampling
+        if s.least > -1 and not resembles(y_hat, self.before, s.least):
+            self.buffer.clear()
+        elif s.moved and warp is not None:
+            self.buffer.move(warp)
+        start = add_noise(self.schedule, y_hat, self._noise(y_hat, frame, STARTING_NOISE), len(self.schedule))
+        predict = reusing(self.predictor(y_hat, c0, r), self.buffer, s.depth)
+        drawn = sample(predict, start, self.schedule, SAMPLERS[s.sampler], lambda n: self._noise(y_hat, frame, n), watch)
+        self.buffer.finish(s.depth)
+        self.before = y_hat
+        return drawn
+
+    def predictor(self, y_hat: Tensor, c0: Tensor, r: Tensor) -> Callable[[Tensor, int], Tensor]:
+        """predict(z_n, n): the clean latent seen in a noisy one, for a frame's decoded latent, context and ratio."""
+        kind = self.denoiser.config.prediction
+        context = self.denoiser.empty.expand(len(y_hat), -1, -1) if self.prompt is None else self.prompt(r)
+
+        def predict(z_n: Tensor, n: int) -> Tensor:
+            timestep = self.schedule.timesteps[n].to(z_n.device)
+            residuals = self.control(z_n, timestep, context, y_hat, c0)
+            return to_data(self.schedule, z_n, self.denoiser(z_n, timestep, context, residuals), n, kind)
+
+        return predict
+
+    def _noise(self, like: Tensor, frame: int, step: int) -> Tensor:
+        return gaussian_noise(tuple(like.shape), seed=self.sampling.seed, frame=frame, step=step).to(like.device)

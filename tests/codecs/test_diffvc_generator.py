@@ -1,0 +1,145 @@
+"""DiffVC's diffusion decoder: control, prompts, and the identities of TDIR in it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codec_lib.codecs.diffvc.control import Control
+from codec_lib.codecs.diffvc.generator import Generator, Sampling
+from codec_lib.codecs.diffvc.prompt import LearnedPrompt, TextPrompt, quantisation_ratio
+from codec_lib.diffusion.denoiser import Denoiser, DenoiserConfig
+from codec_lib.diffusion.reuse import calls_per_period
+from codec_lib.errors import MissingWeights, UsageError
+
+TINY = DenoiserConfig(latent_channels=4, widths=(16, 32), attention=(False, True), heads=(2, 2), context_tokens=3, context_width=8,
+                      groups=8)
+C0 = 6
+
+
+def networks(trained=False):
+    torch.manual_seed(0)
+    denoiser = Denoiser(TINY).eval()
+    control = Control(denoiser, 4 + C0, width=8).eval()
+    prompt = LearnedPrompt(TINY.context_tokens, TINY.context_width, 0.1, 10.0).eval()
+    if trained:
+        for conv in (*control.network.controlnet_down_blocks, control.network.controlnet_mid_block,
+                     control.network.controlnet_cond_embedding.conv_out):
+            torch.nn.init.normal_(conv.weight, std=0.2)
+    return denoiser, control, prompt
+
+
+def frames(count):
+    random = torch.Generator().manual_seed(1)
+    return [(torch.randn(1, 4, 8, 8, generator=random), torch.randn(1, C0, 8, 8, generator=random)) for _ in range(count)]
+
+
+def drawn(sampling, count=3, same=False, parts=None):
+    generator = Generator(*(parts or networks(trained=True)), sampling)
+    calls = []
+    generator.denoiser.register_forward_hook(lambda *_: calls.append(1))
+    coded = frames(1) * count if same else frames(count)
+    return [generator.latent(y, c, torch.ones(1), t + 1) for t, (y, c) in enumerate(coded)], len(calls), generator
+
+
+def test_an_untrained_control_leaves_the_prior_as_it_is():
+    denoiser, control, _ = networks()
+    y, (hint, c0) = torch.randn(2, 4, 8, 8), frames(1)[0]
+    context = denoiser.empty.expand(2, -1, -1)
+    with torch.no_grad():
+        residuals = control(y, 300, context, hint.expand(2, -1, -1, -1), c0.expand(2, -1, -1, -1))
+        assert not any(r.any() for r in (*residuals[0], residuals[1]))
+        assert torch.equal(denoiser(y, 300, context, residuals), denoiser(y, 300, context))
+
+
+def test_a_trained_control_listens_to_both_parts_of_its_hint():
+    denoiser, control, _ = networks(trained=True)
+    y, (hint, c0) = torch.randn(1, 4, 8, 8), frames(1)[0]
+    with torch.no_grad():
+        plain, other_y, other_c = (control(y, 300, denoiser.empty[None], a, b)[1] for a, b in
+                                   ((hint, c0), (hint + 1, c0), (hint, c0 + 1)))
+    assert not torch.allclose(plain, other_y) and not torch.allclose(plain, other_c)
+
+
+@pytest.mark.parametrize("depth", [0, 2, 5])
+def test_calls_are_what_the_formula_says(depth):
+    _, calls, generator = drawn(Sampling(steps=5, depth=depth), count=4)
+    assert calls == generator.buffer.calls == calls_per_period(4, 5, depth)
+
+
+def test_depth_n_is_plain_sampling():
+    plain = Sampling(steps=4, depth=4)
+    together = drawn(plain)[0]
+    for t, (y, c) in enumerate(frames(3)):
+        alone = Generator(*networks(trained=True), plain).latent(y, c, torch.ones(1), t + 1)
+        assert torch.equal(alone, together[t])
+
+
+def test_after_an_i_frame_all_steps_are_run():
+    generator = drawn(Sampling(steps=5, depth=1), count=2)[2]
+    generator.restart()
+    y, c = frames(1)[0]
+    before = generator.buffer.calls
+    generator.latent(y, c, torch.ones(1), 9)
+    assert generator.buffer.calls - before == 5
+
+
+def test_the_gate_runs_all_steps_where_frames_do_not_resemble():
+    assert drawn(Sampling(steps=4, depth=1, least=0.9), count=3)[1] == 12
+    assert drawn(Sampling(steps=4, depth=1, least=0.9), count=3, same=True)[1] == 6
+
+
+def test_the_buffer_follows_the_motion_where_asked():
+    y, c = frames(1)[0]
+    for moved in (True, False):
+        generator = Generator(*networks(trained=True), Sampling(steps=3, depth=0, moved=moved))
+        generator.latent(y, c, torch.ones(1), 1)
+        kept = dict(generator.buffer.kept)
+        generator.latent(y, c, torch.ones(1), 2, warp=lambda a: a.roll(1, -1))
+        assert torch.equal(generator.buffer.kept[2], kept[2].roll(1, -1) if moved else kept[2])
+
+
+def test_noise_is_the_same_every_time_and_differs_between_frames_and_seeds():
+    a, again = (drawn(Sampling(steps=3, depth=3))[0][0] for _ in range(2))
+    assert torch.equal(a, again)
+    same = drawn(Sampling(steps=3, depth=3), same=True)[0]
+    assert not torch.equal(same[0], same[1])
+    assert not torch.equal(a, drawn(Sampling(steps=3, depth=3, seed=1))[0][0])
+
+
+def test_ddim_draws_nothing_on_its_way():
+    ddim = Sampling(steps=3, depth=3, sampler="ddim")
+    generator = Generator(*networks(trained=True), ddim)
+    asked = []
+    generator._noise = lambda like, frame, step, real=generator._noise: asked.append(step) or real(like, frame, step)
+    generator.latent(*frames(1)[0], torch.ones(1), 1)
+    assert len(asked) == 4 and generator.schedule.timesteps.tolist() == [-1, *sorted(generator.schedule.timesteps.tolist())[1:]]
+
+
+def test_the_starting_level_is_the_one_asked_for():
+    full = Sampling().schedule()
+    assert len(full) == 50 and full.timesteps[-1] == 999
+    partial = replace(Sampling(), start=500, steps=20, depth=20).schedule()
+    assert len(partial) == 20 and partial.timesteps[-1] == 499
+
+
+def test_prompts_tell_ratios_apart():
+    prompt = networks()[2]
+    with torch.no_grad():
+        tokens = prompt(torch.tensor([0.1, 1.0, 10.0]))
+    assert tokens.shape == (3, TINY.context_tokens, TINY.context_width)
+    assert all(not torch.allclose(tokens[i], tokens[j], atol=1e-3) for i, j in ((0, 1), (1, 2), (0, 2)))
+    assert quantisation_ratio(torch.tensor([[2.0, 8.0]]), torch.tensor([[1.0, 2.0]])).tolist() == [3.0]
+
+
+def test_a_text_prompt_says_what_it_lacks(tmp_path):
+    with pytest.raises(MissingWeights, match="holds no tokenizer"):
+        TextPrompt(tmp_path)
+
+
+@pytest.mark.parametrize(("wrong", "message"), [({"sampler": "euler"}, "unknown sampler"), ({"steps": 0}, "cannot be"),
+                                                ({"start": 20}, "cannot be"), ({"depth": 51}, "outside 0"),
+                                                ({"start": 1001}, "cannot be")])
+def test_settings_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        Sampling(**wrong)
