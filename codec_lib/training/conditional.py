@@ -8,6 +8,7 @@ first, so there training begins with the motion networks alone (`conditional_sch
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 
 from codec_lib.checkpoint import checkpoint_path
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.config import ConditionalConfig
-from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
+from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts, trainable
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
@@ -211,7 +213,7 @@ def train(args, meter) -> Path:
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume,
                           seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
-    export(recipe, path, intra_path)
+    export(recipe, intra_path, lambda *fitted: save_parts(path, *fitted))
     write_card(path, title=f"conditional, {args.profile} profile", what=WHAT[config.temporal_prior], bad_at=BAD_AT,
                model=recipe.model, config=config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed,
                data=sequences.described(), note=args.note)
@@ -224,10 +226,7 @@ def start_from(model: ConditionalModel, checkpoint: Path) -> None:
 
     Raises UsageError where anything else is missing.
     """
-    parts = load_parts(checkpoint)
-    known = parts.model.state_dict()
-    if parts.model.config.portable:
-        known |= {f"entropy.{n}": t for n, t in parts.entropy.trainable(parts.model.config).state_dict().items()}
+    known = trainable(load_parts(checkpoint)).state_dict()
     missing = {n for n, t in model.state_dict().items() if n not in known or known[n].shape != t.shape}
     added = {n for n in missing if n.startswith("entropy.context.")}
     if wrong := sorted(missing - added):
@@ -239,12 +238,16 @@ def start_from(model: ConditionalModel, checkpoint: Path) -> None:
     set_quantise(model.entropy, model.config.portable)
 
 
-def export(recipe: ConditionalRecipe, path: Path, intra_path: Path) -> str:
-    """Fit coding tables to training clips and write the checkpoint. Returns its SHA-256."""
+def export(recipe: ConditionalRecipe, intra_path: Path, save: Callable[..., str], made: type[ConditionalCodec] = ConditionalCodec
+           ) -> str:
+    """Fit coding tables to training clips and write the checkpoint. Returns its SHA-256.
+
+    save: called with model, tables, motion and the digest of the I-frame codec. made: the codec's class.
+    """
     model = recipe.model.cpu().eval()
     round_as_shipped(model)
     codec = load_intra(checkpoint=intra_path)
     crops = [(recipe.sequences.batch(1, FIT_FRAMES)[0][:, 0] * 255).round().to(torch.uint8) for _ in range(FIT_CLIPS)]
     clips = [Video(c.contiguous(), Fraction(24), "crop") for c in crops]
-    tables, motion = fit_tables(model, codec, clips, range(model.config.n_qualities))
-    return save_parts(path, model, tables, motion, codec.checkpoint.hex())
+    tables, motion = fit_tables(model, codec, clips, range(model.config.n_qualities), made=made)
+    return save(model, tables, motion, codec.checkpoint.hex())

@@ -4,29 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_diffvc import SMALL, TINY_UNET, tiny_networks
 
-from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.generator import Generator, Sampling
-from codec_lib.codecs.diffvc.prompt import LearnedPrompt, TextPrompt, quantisation_ratio
-from codec_lib.diffusion.denoiser import Denoiser, DenoiserConfig
+from codec_lib.codecs.diffvc.prompt import TextPrompt, quantisation_ratio
 from codec_lib.diffusion.reuse import calls_per_period
 from codec_lib.errors import MissingWeights, UsageError
 
-TINY = DenoiserConfig(latent_channels=4, widths=(16, 32), attention=(False, True), heads=(2, 2), context_tokens=3, context_width=8,
-                      groups=8)
-C0 = 6
-
-
-def networks(trained=False):
-    torch.manual_seed(0)
-    denoiser = Denoiser(TINY).eval()
-    control = Control(denoiser, 4 + C0, width=8).eval()
-    prompt = LearnedPrompt(TINY.context_tokens, TINY.context_width, 0.1, 10.0).eval()
-    if trained:
-        for conv in (*control.network.controlnet_down_blocks, control.network.controlnet_mid_block,
-                     control.network.controlnet_cond_embedding.conv_out):
-            torch.nn.init.normal_(conv.weight, std=0.2)
-    return denoiser, control, prompt
+TINY, C0 = TINY_UNET, SMALL.widths[0]
 
 
 def frames(count):
@@ -35,7 +20,7 @@ def frames(count):
 
 
 def drawn(sampling, count=3, same=False, parts=None):
-    generator = Generator(*(parts or networks(trained=True)), sampling)
+    generator = Generator(*(parts or tiny_networks()), sampling)
     calls = []
     generator.denoiser.register_forward_hook(lambda *_: calls.append(1))
     coded = frames(1) * count if same else frames(count)
@@ -43,7 +28,7 @@ def drawn(sampling, count=3, same=False, parts=None):
 
 
 def test_an_untrained_control_leaves_the_prior_as_it_is():
-    denoiser, control, _ = networks()
+    denoiser, control, _ = tiny_networks(trained=False)
     y, (hint, c0) = torch.randn(2, 4, 8, 8), frames(1)[0]
     context = denoiser.empty.expand(2, -1, -1)
     with torch.no_grad():
@@ -53,7 +38,7 @@ def test_an_untrained_control_leaves_the_prior_as_it_is():
 
 
 def test_a_trained_control_listens_to_both_parts_of_its_hint():
-    denoiser, control, _ = networks(trained=True)
+    denoiser, control, _ = tiny_networks()
     y, (hint, c0) = torch.randn(1, 4, 8, 8), frames(1)[0]
     with torch.no_grad():
         plain, other_y, other_c = (control(y, 300, denoiser.empty[None], a, b)[1] for a, b in
@@ -71,7 +56,7 @@ def test_depth_n_is_plain_sampling():
     plain = Sampling(steps=4, depth=4)
     together = drawn(plain)[0]
     for t, (y, c) in enumerate(frames(3)):
-        alone = Generator(*networks(trained=True), plain).latent(y, c, torch.ones(1), t + 1)
+        alone = Generator(*tiny_networks(), plain).latent(y, c, torch.ones(1), t + 1)
         assert torch.equal(alone, together[t])
 
 
@@ -92,7 +77,7 @@ def test_the_gate_runs_all_steps_where_frames_do_not_resemble():
 def test_the_buffer_follows_the_motion_where_asked():
     y, c = frames(1)[0]
     for moved in (True, False):
-        generator = Generator(*networks(trained=True), Sampling(steps=3, depth=0, moved=moved))
+        generator = Generator(*tiny_networks(), Sampling(steps=3, depth=0, moved=moved))
         generator.latent(y, c, torch.ones(1), 1)
         kept = dict(generator.buffer.kept)
         generator.latent(y, c, torch.ones(1), 2, warp=lambda a: a.roll(1, -1))
@@ -109,7 +94,7 @@ def test_noise_is_the_same_every_time_and_differs_between_frames_and_seeds():
 
 def test_ddim_draws_nothing_on_its_way():
     ddim = Sampling(steps=3, depth=3, sampler="ddim")
-    generator = Generator(*networks(trained=True), ddim)
+    generator = Generator(*tiny_networks(), ddim)
     asked = []
     generator._noise = lambda like, frame, step, real=generator._noise: asked.append(step) or real(like, frame, step)
     generator.latent(*frames(1)[0], torch.ones(1), 1)
@@ -124,7 +109,7 @@ def test_the_starting_level_is_the_one_asked_for():
 
 
 def test_prompts_tell_ratios_apart():
-    prompt = networks()[2]
+    prompt = tiny_networks(trained=False)[2]
     with torch.no_grad():
         tokens = prompt(torch.tensor([0.1, 1.0, 10.0]))
     assert tokens.shape == (3, TINY.context_tokens, TINY.context_width)

@@ -1,23 +1,19 @@
 """What DiffVC's contextual codec codes, and what it expects of it."""
 
 import torch
-from tiny_conditional import TINY
+from tiny_diffvc import SMALL, TINY_VAE
 
 from codec_lib.codecs.conditional.linear_start import basis
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.reference import Reference
 from codec_lib.codecs.diffvc.config import LatentConfig
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.diffusion.autoencoder import Autoencoder, AutoencoderConfig
-
-SMALL = LatentConfig(signal_channels=4, widths=(16, 24), y_channels=16, context_blocks=(1, 1), analysis_blocks=(1, 1),
-                     synthesis_blocks=(1, 1), feature_channels=8, z_channels=8, hyper_width=16, prior_features=24, prior_width=32,
-                     intra_channels=TINY.intra_channels, n_qualities=16, anchors=4)
+from codec_lib.diffusion.autoencoder import Autoencoder
 
 
 def space(seed=0):
     torch.manual_seed(seed)
-    return Latents(Autoencoder(AutoencoderConfig(latent_channels=4, widths=(32, 32), linear=False)))
+    return Latents(Autoencoder(TINY_VAE))
 
 
 def model(seed=0):

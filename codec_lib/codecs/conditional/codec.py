@@ -9,7 +9,7 @@ Learned motion is itself hyper-latents and latents.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -165,7 +165,8 @@ class ConditionalCodec(NeuralCodec):
     def _state_p(self, latents: Latents, contexts: Contexts, motion: FrameMotion, state: State, quality: int, u: Tensor) -> State:
         signal, feature = self.g_s((latents.y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
         frame = (self.context.space.picture(signal).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return State(frame, feature, Earlier(latents.y16, False, quality, latents.features), motion.memory, state.t + 1, signal)
+        earlier = Earlier(latents.y16, False, quality, latents.features)
+        return State(frame, feature, earlier, motion.memory, state.t + 1, signal, contexts.c0, motion.flow)
 
     # ---- decoding
 
@@ -216,7 +217,10 @@ class ConditionalCodec(NeuralCodec):
 
 
 def structure_with(**changes) -> Structure:
-    """A `Structure` from options of `load_codec`. Raises UsageError for values that cannot be."""
+    """A `Structure` from options of `load_codec`. Raises UsageError for options that do not exist and values that cannot be."""
+    known = [f.name for f in fields(Structure)]
+    if unknown := sorted(set(changes) - set(known)):
+        raise UsageError(f"there is no option '{unknown[0]}': an encoder has {', '.join(known)}")
     structure = Structure(**changes)
     if structure.intra_period < 0 or structure.cut <= 0 or not structure.offsets:
         raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")

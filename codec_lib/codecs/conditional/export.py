@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from codec_lib.checkpoint import config_from, in_eight_bits, load_checkpoint, save_checkpoint, widened
 from codec_lib.codecs.conditional.config import ConditionalConfig
@@ -35,7 +35,7 @@ PRECISE = ("log_gain", "log_basic")
 
 class Parts(NamedTuple):
     """What a checkpoint holds. motion: statistics of the lattice, or the probability path of learned motion. intra: hex digest
-    (first four bytes) of the I-frame codec's checkpoint; digest: of this one."""
+    (first four bytes) of the I-frame codec's checkpoint; needs: the same of others that it was trained with; digest: of this one."""
 
     model: ConditionalModel
     entropy: IntegerEntropy | ContextEntropy | FusedEntropy
@@ -43,10 +43,12 @@ class Parts(NamedTuple):
     motion: MotionCoder | FusedEntropy
     intra: str
     digest: bytes
+    needs: dict[str, str]
 
 
-def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: str) -> str:
-    """Write a checkpoint. Returns its SHA-256."""
+def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: str,
+               kind: str = KIND, needs: dict[str, str] | None = None) -> str:
+    """Write a checkpoint. Returns its SHA-256. kind: of the codec, where another one is made of these networks."""
     c = model.config
     tensors = float_tensors(model)
     tensors |= _packed("tables.", tables)
@@ -57,7 +59,7 @@ def save_parts(path: Path, model: ConditionalModel, tables: CodingTables, motion
         tensors |= {f"entropy.{n}": t for n, t in integer.packed().items()}
     elif c.spatial_prior == "quadtree":
         tensors |= _packed("z.", model.entropy.z.tables())
-    return save_checkpoint(path, tensors, {"model": asdict(c), "intra": intra}, KIND)
+    return save_checkpoint(path, tensors, {"model": asdict(c), "intra": intra} | ({"needs": needs} if needs else {}), kind)
 
 
 def float_tensors(model: ConditionalModel) -> dict[str, Tensor]:
@@ -76,14 +78,16 @@ def round_as_shipped(model: ConditionalModel) -> None:
     model.load_state_dict({n: t.float() for n, t in widened(float_tensors(model)).items()}, strict=False)
 
 
-def load_parts(path: Path, entropy: str | None = None) -> Parts:
-    """Read a checkpoint with its probability path, "integer" or "float"; None: integer where it has one.
+def load_parts(path: Path, entropy: str | None = None, kind: str = KIND, config: type[ConditionalConfig] = ConditionalConfig,
+               space: nn.Module | None = None) -> Parts:
+    """Read a checkpoint with its probability path, "integer" or "float"; None: integer where it has one. kind: as it was saved
+    with; config: its class; space: what is coded.
 
     Raises MissingWeights; UsageError for a file that is no such checkpoint, or has no such path.
     """
-    tensors, values, digest = load_checkpoint(path, KIND)
-    c = config_from(ConditionalConfig, values["model"])
-    model = ConditionalModel(c)
+    tensors, values, digest = load_checkpoint(path, kind)
+    c = config_from(config, values["model"])
+    model = ConditionalModel(c, space)
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(_float_parts(c))}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
     tables = CodingTables.from_arrays(_part("tables.", tensors))
@@ -100,7 +104,15 @@ def load_parts(path: Path, entropy: str | None = None) -> Parts:
         path_ = FusedEntropy(model.entropy, CodingTables.from_arrays(_part("z.", tensors)))
     else:
         path_ = ContextEntropy(c, model.entropy)
-    return Parts(model, path_, tables, motion, values["intra"], bytes.fromhex(digest)[:4])
+    return Parts(model, path_, tables, motion, values["intra"], bytes.fromhex(digest)[:4], values.get("needs", {}))
+
+
+def trainable(parts: Parts) -> ConditionalModel:
+    """The model of a checkpoint with its entropy model as real weights, to go on training with."""
+    model = parts.model
+    if model.config.portable:
+        model.entropy.load_state_dict(parts.entropy.trainable(model.config).state_dict())
+    return model
 
 
 def _float_parts(c: ConditionalConfig) -> tuple[str, ...]:

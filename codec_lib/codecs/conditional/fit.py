@@ -26,8 +26,9 @@ class Fitted(NamedTuple):
     motion: MotionCoder | FusedEntropy
 
 
-def fit_tables(model: ConditionalModel, intra: IntraCodec, clips: Iterable[Video], qualities: range, seed: int = 0) -> Fitted:
-    """Code each clip at a random quality and count what its P frames send.
+def fit_tables(model: ConditionalModel, intra: IntraCodec, clips: Iterable[Video], qualities: range, seed: int = 0,
+               made: type[ConditionalCodec] = ConditionalCodec) -> Fitted:
+    """Code each clip at a random quality and count what its P frames send. made: the codec's class.
 
     The model's entropy networks must be in their final, quantised form. What is sent does not depend on the tables that it
     is counted under, but for the encoder's rounding of latents.
@@ -36,7 +37,7 @@ def fit_tables(model: ConditionalModel, intra: IntraCodec, clips: Iterable[Video
     entropy = (IntegerEntropy if config.portable else float_path)(config, model.entropy)
     on_lattice = config.motion == "lattice"
     untaught = MotionFit().coder() if on_lattice else FusedEntropy(model.flow.entropy)
-    codec = ConditionalCodec(model, entropy, initial_tables(config.density), untaught, intra, bytes(4))
+    codec = made(model, entropy, initial_tables(config.density), untaught, intra, bytes(4))
     fit, motion, rng = TableFit(config.density), MotionFit(), np.random.default_rng(seed)
     for clip in clips:
         quality, previous = int(rng.integers(qualities[0], qualities[-1] + 1)), None

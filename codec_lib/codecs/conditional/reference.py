@@ -41,8 +41,8 @@ class CodedMotion(NamedTuple):
 
 
 class PFrame(NamedTuple):
-    """A coded P frame: what it leaves to the next, the prediction of its signal, the bits of y, z and motion, (N,), and the signal
-    that was coded."""
+    """A coded P frame: what it leaves to the next, the prediction of its signal, the bits of y, z and motion, (N,), the signal that
+    was coded, and the finest context."""
 
     reference: Reference
     x_bar: Tensor
@@ -50,3 +50,4 @@ class PFrame(NamedTuple):
     bits_z: Tensor
     bits_motion: Tensor
     signal: Tensor
+    c0: Tensor

@@ -1,0 +1,123 @@
+"""DiffVC assembled: the stream and what is shown of it are two things."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_conditional import moving_video, tiny_motion
+from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc, tiny_latent_model, tiny_networks
+
+from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.diffvc import load
+from codec_lib.codecs.diffvc.export import (
+    GeneratorConfig,
+    load_codec_parts,
+    load_generator,
+    made,
+    save_codec,
+    save_generator,
+)
+from codec_lib.codecs.diffvc.generator import Sampling
+from codec_lib.diffusion.reuse import calls_per_period
+from codec_lib.entropy.container import read_header, read_stream
+from codec_lib.entropy.fit import initial_tables
+from codec_lib.errors import BitstreamError, MissingWeights, UsageError
+
+
+@pytest.mark.parametrize("path", ["integer", "float"])
+def test_decoder_finds_the_encoders_symbols_and_frames(path):
+    codec, video = tiny_diffvc(path), moving_video(4)
+    stream = codec.encode(video, 9)
+    written = list(codec.code(video, 9))
+    found = list(codec._read(*read_stream(stream)))
+    for a, b in zip(written, found, strict=True):
+        assert all(np.array_equal(s, t) for s, t in zip(a.symbols, b.symbols, strict=True))
+        assert torch.equal(a.state.frame, b.state.frame)
+    header = read_header(stream)
+    assert header.codec == "diffvc" and header.frames == 4
+
+
+def test_what_is_shown_is_drawn_and_the_stream_does_not_depend_on_it():
+    video = moving_video(4)
+    stream = tiny_diffvc(diffusion=False).encode(video, 9)
+    assert tiny_diffvc().encode(video, 9) == stream
+    plain, shown = tiny_diffvc(diffusion=False).decode(stream), tiny_diffvc().decode(stream)
+    assert shown.frames.shape == plain.frames.shape == video.frames.shape
+    assert torch.equal(shown.frames[0], plain.frames[0])  # an I frame
+    assert all(not torch.equal(a, b) for a, b in zip(shown.frames[1:], plain.frames[1:], strict=True))
+    assert tiny_diffvc().symbols_sha256(stream) == tiny_diffvc(diffusion=False).symbols_sha256(stream)
+
+
+def test_decoding_twice_shows_the_same():
+    codec, video = tiny_diffvc(), moving_video(3)
+    stream = codec.encode(video, 5)
+    assert torch.equal(codec.decode(stream).frames, codec.decode(stream).frames)
+    assert torch.equal(codec.decode(stream).frames, tiny_diffvc().decode(stream).frames)
+
+
+def test_calls_of_the_network_follow_i_frames_and_depth():
+    codec = tiny_diffvc(sampling=Sampling(steps=4, depth=1))
+    codec.structure = Structure(intra_period=3, cut=float("inf"))
+    calls = []
+    codec.generator.denoiser.register_forward_hook(lambda *_: calls.append(1))
+    stream = codec.encode(moving_video(7), 9)  # I P P I P P I
+    assert not calls  # nothing is drawn while coding
+    codec.decode(stream)
+    assert len(calls) == 2 * calls_per_period(2, 4, 1)
+    calls.clear()
+    codec.symbols_sha256(stream)
+    assert not calls
+
+
+def test_odd_sizes_and_a_single_frame():
+    codec = tiny_diffvc()
+    for frames, height, width in ((1, 70, 90), (2, 1, 1), (2, 65, 130)):
+        video = moving_video(frames, height, width)
+        assert codec.decode(codec.encode(video, 3)).frames.shape == video.frames.shape
+
+
+def test_the_ratio_rises_with_the_quality():
+    codec = tiny_diffvc()
+    assert codec.ratio(0) < codec.ratio(8) < codec.ratio(15)
+
+
+def test_damage_is_named_and_frames_before_it_are_had():
+    codec = tiny_diffvc()
+    stream = bytearray(codec.encode(moving_video(4, 64, 64), 9))
+    stream[-3] ^= 0x55
+    with pytest.raises(BitstreamError):
+        codec.decode(bytes(stream))
+    assert len(codec.decode(bytes(stream), salvaged=True)) == 3
+
+
+def test_checkpoints_give_back_what_was_saved(tmp_path):
+    model = tiny_latent_model()
+    file = tmp_path / "diffvc-lab.safetensors"
+    digest = save_codec(file, model, initial_tables(), tiny_motion(), "01020304", "0a0b0c0d")
+    parts = load_codec_parts(file, tiny_autoencoder())
+    assert parts.needs == {"vae": "0a0b0c0d"} and parts.intra == "01020304" and parts.digest.hex() == digest[:8]
+    assert parts.model.config == SMALL
+    denoiser, control, prompt = tiny_networks()
+    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, 0.1, 10.0, prior="aa", codec="bb")
+    torch.nn.init.normal_(denoiser.empty)
+    save_generator(tmp_path / "g.safetensors", config, denoiser, control, prompt)
+    other = tiny_networks(trained=False)[0]
+    found, told = load_generator(tmp_path / "g.safetensors", other, "aa", "bb")
+    assert torch.allclose(other.empty, denoiser.empty, atol=0.02)
+    for a, b in ((found, control), (told, prompt)):
+        assert all(torch.allclose(p, q, atol=0.02) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    with pytest.raises(MissingWeights, match="trained with denoiser aa, and cc is there"):
+        load_generator(tmp_path / "g.safetensors", other, "cc", "bb")
+    assert made(GeneratorConfig(20, 8), denoiser)[1] is None
+
+
+def test_what_cannot_be_asked_for():
+    with pytest.raises(UsageError, match="no profile"):
+        load(profile="huge")
+    with pytest.raises(UsageError, match="no variants"):
+        load("diffvc:ld")
+    with pytest.raises(UsageError, match="no option 'quickly'"):
+        load(quickly=True)
+    with pytest.raises(UsageError, match="outside 0"):
+        load(depth=70)
+    with pytest.raises(UsageError, match="entropy path"):
+        load(entropy="maybe")

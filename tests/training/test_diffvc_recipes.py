@@ -1,0 +1,94 @@
+"""DiffVC's recipes: from the command line to a codec that codes and shows."""
+
+from functools import partial
+
+import pytest
+import torch
+from tiny_conditional import moving_video
+from tiny_diffvc import SMALL, TINY_UNET, tiny_autoencoder
+from tiny_intra import tiny_model as tiny_intra_model
+
+from codec_lib import checkpoint
+from codec_lib.codecs import diffvc as room
+from codec_lib.codecs.diffvc.export import GeneratorConfig
+from codec_lib.codecs.intra.export import save_parts as save_intra
+from codec_lib.diffusion.autoencoder import save_autoencoder
+from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
+from codec_lib.entropy.fit import initial_tables
+from codec_lib.training import conditional, diffvc, diffvc_generator
+from codec_lib.training.diffvc import ContextualRecipe, squared
+from codec_lib.training.diffvc_generator import GeneratorRecipe
+from codec_lib.training.loop import train as run_training
+from codec_lib.training.sequences import Sequences
+from codec_lib.video import write_video
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder with one clip, and checkpoints of everything that DiffVC stands on, as small as can be."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_video(moving_video(12, 64, 64), clips / "moving.y4m")
+    monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
+    save_intra(tmp_path / "intra-lab.safetensors", tiny_intra_model(), initial_tables())
+    save_autoencoder(tmp_path / "vae-lab.safetensors", tiny_autoencoder())
+    torch.manual_seed(0)
+    save_denoiser(tmp_path / "unet-lab.safetensors", Denoiser(TINY_UNET))
+    for module in (diffvc, diffvc_generator):
+        monkeypatch.setattr(module, "Sequences", partial(Sequences, crop=64))
+    monkeypatch.setattr(diffvc, "LatentConfig", lambda: SMALL)
+    monkeypatch.setattr(conditional, "FIT_CLIPS", 2)
+    return tmp_path
+
+
+def test_what_was_trained_codes_and_shows(cli, data):
+    for name in ("diffvc", "diffvc-generator"):
+        ran = cli("train", name, "--data", data / "clips", "--out", data / "runs" / name, "--steps", 2, "--batch", 1,
+                  "--checkpoint", data / f"{name}-lab.safetensors")
+        assert ran.status == 0, ran.err
+        assert (data / f"{name}-lab.md").is_file()
+    codec, video = room.load(steps=2, depth=1), moving_video(3, 60, 70)
+    stream = codec.encode(video, 8)
+    assert codec.decode(stream).frames.shape == video.frames.shape
+    assert codec.symbols_sha256(stream) == room.load(diffusion=False).symbols_sha256(stream)
+
+
+def recipe(data, **options):
+    sequences = Sequences([data / "clips"], cache=data / "cache", crop=64)
+    codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
+    torch.manual_seed(0)
+    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, **options)
+    return GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4)
+
+
+def test_only_control_prompt_and_attention_learn(data, tmp_path):
+    made = recipe(data, low=0.1, high=10.0)
+    before = {n: p.clone() for n, p in made.model.named_parameters()}
+    made.warmup_steps = 1
+    run_training(made, tmp_path / "run", minutes=5, steps=6)
+    changed = {n for n, p in made.model.named_parameters() if not torch.equal(p, before[n])}
+    assert all(n.startswith(("control.", "prompt.")) or ".attn2." in n or n == "denoiser.empty" for n in changed)
+    for part in ("control.network.controlnet_down_blocks", "control.network.controlnet_mid_block", "prompt.", "denoiser.network"):
+        assert any(n.startswith(part) for n in changed), part
+
+
+def test_without_a_prompt_there_is_none(data):
+    made = recipe(data)
+    assert "prompt" not in made.model and torch.isfinite(made.loss(0.0)[0])
+
+
+def test_a_prompt_is_told_or_not(data):
+    made = recipe(data, low=0.1, high=10.0)
+    for conv in (made.model["control"].network.controlnet_mid_block, made.model["control"].network.controlnet_cond_embedding.conv_out):
+        torch.nn.init.normal_(conv.weight)
+    coded, n = made.drawn(), torch.full((4,), 300)
+    with torch.no_grad():
+        told, untold, none = (made.error(c, n, torch.full((4,), t), torch.Generator().manual_seed(0))
+                              for c, t in ((coded, True), (coded, False), (coded._replace(r=coded.r * 3), False)))
+    assert not torch.equal(told, untold) and torch.equal(untold, none)
+
+
+def test_squared_error_of_latents_is_a_pixel():
+    y = torch.zeros(1, 4, 8, 8)
+    y[0, 2, 3, 3] = 8
+    assert squared(y).item() == 64 / (64 * 64)
