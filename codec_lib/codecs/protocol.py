@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -73,7 +74,7 @@ def load_codec(name: str, profile: str | None = None, **options) -> Codec:
         and optionally a profile ("intra@lab").
     profile: "lab" (default) or "paper" for neural codecs.
     options: passed to the codec (``device``, ``batch``, ``checkpoint``, ...); each codec documents its own.
-    Raises UsageError for an unknown name or profile, MissingWeights when its checkpoint is not there.
+    Raises UsageError for an unknown name, profile or option, MissingWeights when its checkpoint is not there.
     """
     base, _, named_profile = name.partition("@")
     if named_profile and profile and named_profile != profile:
@@ -82,7 +83,12 @@ def load_codec(name: str, profile: str | None = None, **options) -> Codec:
     if key not in CODECS:
         raise UsageError(f"unknown codec '{key}': choose from {', '.join(CODECS)}")
     module, _, factory = CODECS[key].partition(":")
-    return getattr(importlib.import_module(module), factory)(base, named_profile or profile, **options)
+    made = getattr(importlib.import_module(module), factory)
+    takes = inspect.signature(made).parameters
+    unknown = sorted(set(options) - set(takes))
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        raise UsageError(f"{key} has no option '{unknown[0]}'")
+    return made(base, named_profile or profile, **options)
 
 
 def until_damage(decoded: Iterable[T], salvaged: bool) -> Iterator[T]:

@@ -12,6 +12,10 @@ from pathlib import Path
 
 from codec_lib.errors import UsageError
 
+SETTABLE = ("intra_period", "intra_offset", "offsets", "cut", "diffusion", "steps", "start", "depth", "policy", "moved", "least",
+            "sampler", "seed")
+"""Options of neural codecs that commands pass on; the first four are an encoder's, the others a viewer's."""
+
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
@@ -54,6 +58,19 @@ def numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers: give them as in 0,2,4") from None
+
+
+def setting(text: str) -> tuple[str, object]:
+    """NAME=VALUE; numbers, true, false and lists as in JSON, anything else is a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"'{text}' is no setting: give NAME=VALUE, as in intra_period=32")
+    if name not in SETTABLE:
+        raise argparse.ArgumentTypeError(f"'{name}' cannot be set here: choose from {', '.join(SETTABLE)}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def flatten(lists: list[list]) -> list:

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from codec_lib.commands.common import print_json, progress
+from codec_lib.commands.common import print_json, progress, setting
 
 HELP = "decode a file to video, raw video or pictures"
 EXAMPLES = ("python -m codec_lib decode out.gvc rec.mp4", "python -m codec_lib decode out.gvc frames/",
@@ -17,6 +17,8 @@ EXAMPLES = ("python -m codec_lib decode out.gvc rec.mp4", "python -m codec_lib d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", help="a file that `encode` wrote, or a bare H.264, HEVC, AV1 or VVC stream")
     parser.add_argument("output", help="what to write: .mp4, .mkv, .y4m, .yuv, or a folder for PNG pictures")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",
+                        help="a choice that is the viewer's, as depth=10 or sampler=ddim of diffvc; can be given several times")
     parser.add_argument("--salvage", action="store_true", help="write the frames before the damage of a damaged stream")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     check_video_output(args.output, force=args.force)
     if Path(args.output).exists() and Path(args.input).exists() and Path(args.output).samefile(args.input):
         raise UsageError(f"input and output are the same file: {args.input}")
-    stream, codec, damage = open_stream(args.input, salvage=args.salvage)
+    stream, codec, damage = open_stream(args.input, salvage=args.salvage, **dict(args.set))
     how = {"salvaged": True} if damage else {}
     with progress("decoding") as advance:
         start = time.perf_counter()

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from codec_lib.commands.common import count, kilobytes, print_json, progress, rate, size
+from codec_lib.commands.common import count, kilobytes, print_json, progress, rate, setting, size
 
 HELP = "code a clip into a file"
 EXAMPLES = ("python -m codec_lib encode in.mp4 out.gvc --codec intra --quality 30",
@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="intra, x264, x265, svtav1, libaom, vvenc; x265:ld, :ra or :intra; intra@lab (default: intra)")
     parser.add_argument("--quality", type=int, metavar="Q",
                         help="whole number, larger is better and bigger; the range is the codec's (default: its middle)")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",
+                        help="a choice that is the encoder's, as intra_period=32 of conditional; can be given several times")
     parser.add_argument("--frames", type=count, metavar="N", help="code the first N frames only")
     parser.add_argument("--size", type=size, metavar="WxH", help="frame size of a raw .yuv whose name does not tell it")
     parser.add_argument("--fps", type=rate, metavar="F", help="frame rate, where the input does not tell it")
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.output, force=args.force)
     if Path(args.output).exists() and Path(args.input).exists() and Path(args.output).samefile(args.input):
         raise UsageError(f"input and output are the same file: {args.input}")
-    codec = load_codec(args.codec)
+    codec = load_codec(args.codec, **dict(args.set))
     quality = middle(codec.default_qualities) if args.quality is None else codec.check_quality(args.quality)
     video = read_video(args.input, frames=args.frames, size=args.size, fps=args.fps)
     with progress("encoding") as advance:

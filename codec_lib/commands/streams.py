@@ -27,16 +27,16 @@ def conventional_name(data: bytes, path: str | Path) -> str:
     return name
 
 
-def open_stream(path: str | Path, *, salvage: bool = False) -> tuple[bytes, Codec, str | None]:
+def open_stream(path: str | Path, *, salvage: bool = False, **options) -> tuple[bytes, Codec, str | None]:
     """The bytes of a coded file, the codec that decodes it, and what is damaged about it.
 
-    salvage: a damaged stream of ours is no error; what the damage is comes third (None for a sound stream).
+    salvage: a damaged stream of ours is no error; what the damage is comes third (None for a sound stream). options: of the codec.
     Raises UsageError for a file that is missing or empty, BitstreamError for one that cannot be decoded, MissingWeights
     when its checkpoint is not here.
     """
     data = read_file(path)
     if not is_ours(data):
-        return data, load_codec(conventional_name(data, path)), None
+        return data, load_codec(conventional_name(data, path), **options), None
     header, damage = read_header(data), None
     try:
         read_stream(data)  # every checksum, before a model is loaded
@@ -44,4 +44,4 @@ def open_stream(path: str | Path, *, salvage: bool = False) -> tuple[bytes, Code
         if not salvage:
             raise
         damage = str(error)
-    return data, load_codec(header.codec, header.profile), damage
+    return data, load_codec(header.codec, header.profile, **options), damage

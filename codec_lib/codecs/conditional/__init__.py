@@ -32,10 +32,13 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
     """
     from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs import intra as intra_room
-    from codec_lib.codecs.conditional.codec import ConditionalCodec, structure_with
+    from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
     from codec_lib.codecs.conditional.export import load_parts
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config, require_profile
+    from codec_lib.codecs.options import refuse, take
 
+    chosen = take(Structure, structure)
+    refuse(structure, "conditional", Structure)
     profile = profile or "lab"
     profile_config(profile)
     if name.partition(":")[2]:
@@ -55,4 +58,4 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
         raise MissingWeights(f"the conditional codec was trained with intra checkpoint {parts.intra}, "
                              f"and {i_codec.checkpoint.hex()} is there: get that one, or train conditional again")
     return ConditionalCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, profile=profile,
-                            device=device, channels_last=channels_last, structure=structure_with(**structure))
+                            device=device, channels_last=channels_last, structure=chosen)

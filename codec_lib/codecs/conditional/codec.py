@@ -9,7 +9,7 @@ Learned motion is itself hyper-latents and latents.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,6 +56,10 @@ class Structure:
     intra_offset: int = 14
     offsets: tuple[int, ...] = (0, 0, 0, 0)
     cut: float = 0.5
+
+    def __post_init__(self):
+        if self.intra_period < 0 or self.cut <= 0 or not self.offsets:
+            raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")
 
     def quality(self, t: int, asked: int, intra: bool, highest: int) -> int:
         """Quality of frame t."""
@@ -214,17 +218,6 @@ class ConditionalCodec(NeuralCodec):
         decoder.check_exhausted()
         return Coded(payload, (*motion.symbols, latents.z, latents.symbols),
                      self._state_p(latents, contexts, motion, state, quality, u))
-
-
-def structure_with(**changes) -> Structure:
-    """A `Structure` from options of `load_codec`. Raises UsageError for options that do not exist and values that cannot be."""
-    known = [f.name for f in fields(Structure)]
-    if unknown := sorted(set(changes) - set(known)):
-        raise UsageError(f"there is no option '{unknown[0]}': an encoder has {', '.join(known)}")
-    structure = Structure(**changes)
-    if structure.intra_period < 0 or structure.cut <= 0 or not structure.offsets:
-        raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")
-    return structure
 
 
 assert SPACING * 8 == STRIDE

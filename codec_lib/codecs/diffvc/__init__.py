@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from codec_lib.errors import MissingWeights, UsageError
@@ -31,11 +30,12 @@ def load(name: str = "diffvc", profile: str | None = None, *, checkpoint: Path |
     """
     from codec_lib.checkpoint import checkpoint_path, file_sha256
     from codec_lib.codecs import intra as intra_room
-    from codec_lib.codecs.conditional.codec import structure_with
+    from codec_lib.codecs.conditional.codec import Structure
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
+    from codec_lib.codecs.options import refuse, take
     from codec_lib.diffusion.autoencoder import load_autoencoder
     from codec_lib.diffusion.denoiser import load_denoiser
 
@@ -46,9 +46,8 @@ def load(name: str = "diffvc", profile: str | None = None, *, checkpoint: Path |
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
         raise UsageError(f"entropy path '{entropy}' does not exist: choose integer or float")
-    of_viewer = {f.name for f in fields(Sampling)}
-    sampling = Sampling(**{k: v for k, v in options.items() if k in of_viewer})
-    structure = structure_with(**{k: v for k, v in options.items() if k not in of_viewer})
+    sampling, structure = take(Sampling, options), take(Structure, options)
+    refuse(options, "diffvc", Structure, Sampling)
     vae, unet = (checkpoint_path(n, profile) for n in ("vae", "unet"))
     parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", profile), load_autoencoder(vae), entropy)
     i_codec = intra_room.load("intra", INTRA_PROFILE, checkpoint=intra, entropy=entropy or "integer", device=device,

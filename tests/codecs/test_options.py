@@ -1,0 +1,72 @@
+"""Options as users give them."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.diffvc.generator import Sampling
+from codec_lib.codecs.options import refuse, take
+from codec_lib.codecs.protocol import load_codec
+from codec_lib.commands.common import SETTABLE
+from codec_lib.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    size: int = 3
+    share: float = 0.5
+    moved: bool = False
+    name: str = "a"
+    offsets: tuple[int, ...] = (0,)
+
+
+def test_what_a_class_has_is_taken_and_the_rest_is_left():
+    options = {"size": 4, "share": 1, "offsets": [1, 2], "other": 5}
+    assert take(Settings, options) == Settings(4, 1.0, offsets=(1, 2)) and options == {"other": 5}
+    with pytest.raises(UsageError, match="it has no option 'other': it has size, share"):
+        refuse(options, "it", Settings)
+    refuse({}, "it", Settings)
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    ({"size": "big"}, "size takes a whole number, not 'big'"), ({"size": 1.5}, "a whole number"), ({"size": True}, "a whole number"),
+    ({"share": "half"}, "a number"), ({"moved": 1}, "true or false"), ({"name": 3}, "a word"), ({"offsets": 3}, "whole numbers"),
+    ({"offsets": []}, "whole numbers"), ({"offsets": ["a"]}, "whole numbers"),
+])
+def test_values_of_another_type_are_refused(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        take(Settings, wrong)
+
+
+def test_commands_can_set_every_choice_of_encoders_and_viewers():
+    assert set(SETTABLE) == {*Structure.__dataclass_fields__, *Sampling.__dataclass_fields__, "diffusion"}
+
+
+@pytest.mark.parametrize(("codec", "options", "message"), [
+    ("conditional", {"depth": 3}, "conditional has no option 'depth': it has intra_period"),
+    ("conditional", {"intra_period": -1}, "must be 0 or more"),
+    ("conditional", {"intra_period": "often"}, "takes a whole number"),
+    ("intra", {"intra_period": 3}, "intra has no option 'intra_period'"),
+    ("x265", {"depth": 3}, "x265 has no option 'depth'"),
+])
+def test_codecs_refuse_what_they_do_not_have(codec, options, message):
+    with pytest.raises(UsageError, match=message):
+        load_codec(codec, **options)
+
+
+def test_settings_reach_the_encoder(cli, tiny_file, tmp_path):
+    sizes = []
+    for period in (0, 1):
+        ran = cli("encode", tiny_file, tmp_path / f"{period}.gvc", "--codec", "conditional", "--quality", 20, "--frames", 2,
+                  "--set", f"intra_period={period}", "--json")
+        assert ran.status == 0, ran.err
+        sizes.append((tmp_path / f"{period}.gvc").stat().st_size)
+    assert sizes[0] != sizes[1]
+
+
+@pytest.mark.parametrize(("text", "message"), [("intra_period", "is no setting"), ("device=cuda", "cannot be set here"),
+                                               ("depth=3", "has no option 'depth'"), ("cut=soon", "takes a number")])
+def test_bad_settings_give_one_line(cli, tiny_file, tmp_path, text, message):
+    ran = cli("encode", tiny_file, tmp_path / "a.gvc", "--codec", "conditional", "--set", text)
+    assert ran.status == 2 and message in ran.err and not (tmp_path / "a.gvc").exists()
