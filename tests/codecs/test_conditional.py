@@ -9,7 +9,7 @@ import torch
 from tiny_conditional import TINY, moving_video, tiny_codec, tiny_model, tiny_motion
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, structure_with
+from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
@@ -169,7 +169,7 @@ def test_a_cut_of_scene_becomes_an_i_frame():
 @pytest.mark.parametrize("wrong", [{"intra_period": -1}, {"cut": 0}, {"offsets": ()}])
 def test_impossible_structures_are_refused(wrong):
     with pytest.raises(UsageError, match="must be"):
-        structure_with(**wrong)
+        Structure(**wrong)
 
 
 def repacked(stream, change):
