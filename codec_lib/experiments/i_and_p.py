@@ -5,7 +5,8 @@ Both code the first frames of each clip at their default qualities. Four questio
 *Whole clips.* BD-rate in RGB PSNR of I and P frames against I frames only.
 *P frames.* The same on all frames but the first, rates taken from the packets: bits of P frames as a share of the bits of I frames
 of the same quality. Beside it stands how far things move from frame to frame, since that is what a P frame has to tell.
-*Speed.* Frames a second of all encodings and decodings together, in this process, with as many threads as are named.
+*Speed.* Frames a second on the first clip, encoding and decoding, in this process, with as many threads as are named. It is measured
+last, so that a run that is resumed on a quiet machine measures no more than that.
 *Arithmetic.* kMAC/pixel, where a P frame is one after another P frame.
 """
 
@@ -39,6 +40,8 @@ FRAMES = 32
 SLOW = 2.0
 """Clips that move by less than so many pixels a frame, on average, count as slow."""
 WHOLE, SHARE, MOTION = "bd-rate of whole clips", "share of P frames", "motion"
+SPEED_FRAMES = 16
+"""Of the first clip, coded at the middle quality to time it."""
 CHECK, CHECK_FRAMES = "sample:carphone", 8
 """A small rate point that is kept for chapter 04 to measure again."""
 COUNTS = ("threads", "encode_fps", "decode_fps", "kmac_per_pixel", "kmac_per_pixel decoding")
@@ -67,8 +70,9 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
             progress(len(points), len(points), video.name)
     results = log.finish()
     _compare(log)
+    first = next(s for named in clips or ["sample"] for s in find_clips(named)).load(SPEED_FRAMES)
     for name, codec in codecs.items():
-        _cost(results, name, codec)
+        _cost(results, name, codec, first)
     _keep_check(results, codecs[CONDITIONAL])
     return results
 
@@ -104,14 +108,14 @@ def _compare(log: PointLog) -> None:
         log.results.add_value(SHARE, float(np.mean(slow)), "%", codec=CONDITIONAL, clip="slow")
 
 
-def _cost(results: Results, name: str, codec: Codec) -> None:
-    """Speed over all rate points of the codec, and arithmetic."""
-    mine = [r for r in results.records if r.label == name]
-    frames = sum(r.frames for r in mine)
+def _cost(results: Results, name: str, codec: Codec, video: Video) -> None:
+    """Speed on a clip, after a first run that is not counted, and arithmetic."""
+    quality = codec.default_qualities[len(codec.default_qualities) // 2]
+    timed = [code_clip(codec, video, quality).record for _ in range(2)][-1]
     encoding, decoding = arithmetic(codec)
     for what, value, unit in (("threads", torch.get_num_threads(), ""),
-                              ("encode_fps", frames / sum(r.encode_s for r in mine), "frame/s"),
-                              ("decode_fps", frames / sum(r.decode_s for r in mine), "frame/s"),
+                              ("encode_fps", timed.frames / timed.encode_s, "frame/s"),
+                              ("decode_fps", timed.frames / timed.decode_s, "frame/s"),
                               ("kmac_per_pixel", encoding, "kMAC/px"), ("kmac_per_pixel decoding", decoding, "kMAC/px")):
         results.add_value(what, value, unit, codec=name)
 
