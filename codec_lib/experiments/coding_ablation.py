@@ -31,7 +31,8 @@ PAPER: dict = {}
 
 ANCHOR = "lab-residual"
 PROFILES = (ANCHOR, "lab-conditional", "lab", "lab-context")
-FRAMES = 32
+FRAMES = 12
+"""P frames after one I frame are alike; how errors add up over many is what `propagation` is about."""
 BD, WINS, CLIPS = "bd-rate of P frames", "clips won", "clips"
 LATENTS = "latents"
 PARTS = (MOTION, HYPER, LATENTS)
