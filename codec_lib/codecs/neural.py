@@ -60,7 +60,7 @@ class NeuralCodec(Codec):
     def stream(self, video: Video, quality: int, packets: list[Packet]) -> bytes:
         """A file of these packets."""
         return write_stream(StreamHeader(
-            codec=self.name, profile=self.profile, checkpoint=self.checkpoint, width=video.width, height=video.height,
+            codec=type(self).name, profile=self.profile, checkpoint=self.checkpoint, width=video.width, height=video.height,
             frames=len(video), fps=Fraction(video.fps), quality=quality, flags=0 if self.portable else NOT_PORTABLE), packets)
 
     @torch.inference_mode()
@@ -91,7 +91,7 @@ class NeuralCodec(Codec):
 
     def accept(self, header: StreamHeader, packets: list[Packet], salvaged: bool = False) -> None:
         """Raise a BitstreamError unless this is a stream for this codec."""
-        header.require(self.name, self.profile, self.checkpoint)
+        header.require(type(self).name, self.profile, self.checkpoint)
         if header.quality not in self.qualities:
             raise CorruptStream(f"the header names quality {header.quality}, this codec has 0 to {self.qualities[-1]}")
         if len(packets) != header.frames and not salvaged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import TypeVar
@@ -9,7 +10,23 @@ from typing import TypeVar
 from codec_lib.errors import UsageError
 
 T = TypeVar("T")
+SETTABLE = ("intra_period", "intra_offset", "offsets", "cut", "diffusion", "steps", "start", "depth", "policy", "moved", "least",
+            "sampler", "seed")
+"""Options that may be given as text; the first four are an encoder's, the others a viewer's."""
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "whole numbers, as in [0,2]"}
+
+
+def parse(text: str) -> tuple[str, object]:
+    """NAME=VALUE; numbers, true, false and lists as in JSON, anything else is a word. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"'{text}' is no setting: give NAME=VALUE, as in intra_period=32")
+    if name not in SETTABLE:
+        raise UsageError(f"'{name}' cannot be set here: choose from {', '.join(SETTABLE)}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def take(cls: type[T], options: dict) -> T:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from codec_lib.codecs.options import parse
 from codec_lib.errors import BitstreamError, UsageError
 from codec_lib.video.clip import Video
 
@@ -70,8 +71,8 @@ CODECS: dict[str, str] = {
 def load_codec(name: str, profile: str | None = None, **options) -> Codec:
     """Make a codec ready to use.
 
-    name: a key of CODECS, with a variant for conventional codecs ("x265:ld", "x265:ra", "x265:intra"; plain means "ld"),
-        and optionally a profile ("intra@lab").
+    name: a key of CODECS, with a variant for conventional codecs ("x265:ld", "x265:ra", "x265:intra"; plain means "ld") or
+        settings for neural ones ("conditional:intra_period=32", several joined by "+"), and optionally a profile ("intra@lab").
     profile: "lab" (default) or "paper" for neural codecs.
     options: passed to the codec (``device``, ``batch``, ``checkpoint``, ...); each codec documents its own.
     Raises UsageError for an unknown name, profile or option, MissingWeights when its checkpoint is not there.
@@ -79,7 +80,9 @@ def load_codec(name: str, profile: str | None = None, **options) -> Codec:
     base, _, named_profile = name.partition("@")
     if named_profile and profile and named_profile != profile:
         raise UsageError(f"codec '{name}' names profile {named_profile} while profile={profile} was given: give one")
-    key = base.partition(":")[0]
+    key, _, variant = base.partition(":")
+    settings = dict(map(parse, variant.split("+"))) if "=" in variant else {}
+    options = settings | options
     if key not in CODECS:
         raise UsageError(f"unknown codec '{key}': choose from {', '.join(CODECS)}")
     module, _, factory = CODECS[key].partition(":")
@@ -88,7 +91,10 @@ def load_codec(name: str, profile: str | None = None, **options) -> Codec:
     unknown = sorted(set(options) - set(takes))
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
         raise UsageError(f"{key} has no option '{unknown[0]}'")
-    return made(base, named_profile or profile, **options)
+    codec = made(key if settings else base, named_profile or profile, **options)
+    if settings:
+        codec.name = base  # in records; streams carry the codec's own name
+    return codec
 
 
 def until_damage(decoded: Iterable[T], salvaged: bool) -> Iterator[T]:

@@ -12,10 +12,6 @@ from pathlib import Path
 
 from codec_lib.errors import UsageError
 
-SETTABLE = ("intra_period", "intra_offset", "offsets", "cut", "diffusion", "steps", "start", "depth", "policy", "moved", "least",
-            "sampler", "seed")
-"""Options of neural codecs that commands pass on; the first four are an encoder's, the others a viewer's."""
-
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
@@ -61,16 +57,13 @@ def numbers(text: str) -> list[int]:
 
 
 def setting(text: str) -> tuple[str, object]:
-    """NAME=VALUE; numbers, true, false and lists as in JSON, anything else is a word."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"'{text}' is no setting: give NAME=VALUE, as in intra_period=32")
-    if name not in SETTABLE:
-        raise argparse.ArgumentTypeError(f"'{name}' cannot be set here: choose from {', '.join(SETTABLE)}")
+    """NAME=VALUE, see `codec_lib.codecs.options.parse`."""
+    from codec_lib.codecs.options import parse
+
     try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
+        return parse(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def flatten(lists: list[list]) -> list:

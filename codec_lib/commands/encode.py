@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", help="a video file, .y4m, .yuv, or a folder of images")
     parser.add_argument("output", help="the coded file to write")
     parser.add_argument("--codec", default="intra", metavar="NAME",
-                        help="intra, x264, x265, svtav1, libaom, vvenc; x265:ld, :ra or :intra; intra@lab (default: intra)")
+                        help="intra, x264, x265, svtav1, libaom, vvenc; x265:ld, :ra or :intra; conditional; intra@lab (default: intra)")
     parser.add_argument("--quality", type=int, metavar="Q",
                         help="whole number, larger is better and bigger; the range is the codec's (default: its middle)")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",

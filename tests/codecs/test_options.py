@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import pytest
+from tiny_conditional import moving_video
 
 from codec_lib.codecs.conditional.codec import Structure
 from codec_lib.codecs.diffvc.generator import Sampling
-from codec_lib.codecs.options import refuse, take
+from codec_lib.codecs.options import SETTABLE, parse, refuse, take
 from codec_lib.codecs.protocol import load_codec
-from codec_lib.commands.common import SETTABLE
+from codec_lib.entropy.container import read_header
 from codec_lib.errors import UsageError
 
 
@@ -53,6 +54,21 @@ def test_commands_can_set_every_choice_of_encoders_and_viewers():
 def test_codecs_refuse_what_they_do_not_have(codec, options, message):
     with pytest.raises(UsageError, match=message):
         load_codec(codec, **options)
+
+
+def test_settings_are_read_as_numbers_words_and_lists():
+    assert [parse(t)[1] for t in ("depth=3", "cut=0.5", "moved=true", "sampler=ddim", "offsets=[0,2]")] == [3, 0.5, True, "ddim", [0, 2]]
+
+
+def test_a_name_can_carry_settings():
+    codec = load_codec("conditional:intra_period=2+cut=3@lab")
+    assert codec.name == "conditional:intra_period=2+cut=3" and codec.structure == Structure(intra_period=2, cut=3.0)
+    stream = codec.encode(moving_video(3, 64, 64), 5)
+    assert read_header(stream).codec == "conditional"
+    plain = load_codec("conditional")
+    assert plain.name == "conditional" and len(plain.decode(stream)) == len(codec.decode(stream)) == 3
+    with pytest.raises(UsageError, match="'device' cannot be set here"):
+        load_codec("conditional:device=cuda")
 
 
 def test_settings_reach_the_encoder(cli, tiny_file, tmp_path):
