@@ -11,6 +11,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
+from codec_lib.codecs.conditional.context import moving
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
@@ -252,3 +253,15 @@ def test_checkpoint_round_trip_gives_the_same_streams(tmp_path):
             fresh = ConditionalCodec(model, entropy, initial_tables(), tiny_motion(), tiny_intra_codec(), parts.digest,
                                      structure=Structure(cut=math.inf))
             assert fresh.encode(video, 6) == stream
+
+
+def test_predictions_are_corrected_around_what_moves_only():
+    model, u = tiny_model(), torch.tensor([0.5])
+    x, flow = torch.rand(1, 3, 64, 128), torch.zeros(1, 2, 64, 128)
+    flow[:, 0, :, 96:] = 0.5
+    with torch.no_grad():
+        model.context.tail.weight.mul_(30)
+        x_bar = model.context(x, None, flow, u, u).x_bar
+    assert torch.allclose(x_bar[..., :90], x[..., :90], atol=5e-4)  # the spline gives back what it goes through
+    assert not torch.allclose(x_bar[..., 92:96], x[..., 92:96], atol=5e-3)
+    assert moving(flow)[0, 0, 0].tolist() == [0.0] * 92 + [1.0] * 36 and moving(flow, 8)[0, 0, 0].tolist() == [0.0] * 11 + [1.0] * 5

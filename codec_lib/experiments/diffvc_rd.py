@@ -1,0 +1,51 @@
+"""Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without diffusion.
+
+One I frame, then P frames, at each codec's default rates, on the first frames of each clip. BD-rates of DiffVC in every metric
+that can be had here; negative: fewer bits for the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from codec_lib.experiments.bd_columns import add_bd_rates, bd_name
+from codec_lib.experiments.evaluate import Progress, evaluate
+from codec_lib.experiments.papers import cell
+from codec_lib.experiments.records import Results, label
+
+DESCRIPTION = "BD-rate of DiffVC in perceptual and other metrics, against conventional codecs and its own backbone"
+PAPER = {metric: asdict(cell(f"diffvc.table3/diffvc/{metric}")) for metric in ("dists", "psnr")}
+
+CODEC = label("diffvc", "lab")
+BACKBONE = label("diffvc:diffusion=false", "lab")
+CONDITIONAL = label("conditional", "lab")
+ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE)
+METRICS = ("psnr", "ms-ssim", "lpips", "dists", "vmaf")
+FRAMES = 32
+RESUMABLE = True
+
+
+def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
+            resume: Results | None = None) -> Results:
+    """Rate points of all codecs on ``clips`` (the offline samples unless given), and the BD-rates from them."""
+    results = evaluate((*ANCHORS, CODEC), clips or ["sample"], metrics=METRICS, frames=FRAMES, experiment="diffvc-rd", out=out,
+                       resume=resume, progress=progress)
+    there = [m for m in METRICS if any(m in r.metrics for r in results.records)]
+    add_bd_rates(results, CODEC, ANCHORS, there)
+    return results
+
+
+def rows(results: Results) -> list[dict]:
+    """A row for each clip and metric, and those of the mean last; a column for each anchor, BD-rate in percent."""
+    values = {(v.clip, v.metric): v for v in results.values}
+    clips = dict.fromkeys(v.clip for v in results.values)
+    table = []
+    for clip in (*(c for c in clips if c != "mean"), "mean"):
+        for metric in METRICS:
+            cells = {a: v for a in ANCHORS if (v := values.get((clip, bd_name(metric, a))))}
+            if cells:
+                table.append({"clip": clip, "metric": metric, **{a: cells[a].value if a in cells else None for a in ANCHORS},
+                              "ids": {a: v.id for a, v in cells.items()}})
+    return table
