@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from tiny_conditional import TINY, moving_video, tiny_codec, tiny_model, tiny_motion
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, stillness
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
 from codec_lib.codecs.conditional.context import moving
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
@@ -24,6 +25,7 @@ from codec_lib.entropy.fit import initial_tables
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import BitstreamError, UsageError
 from codec_lib.layers.blocks import relative
+from codec_lib.video.clip import Video
 
 
 def kinds(stream):
@@ -265,3 +267,22 @@ def test_predictions_are_corrected_around_what_moves_only():
     assert torch.allclose(x_bar[..., :90], x[..., :90], atol=5e-4)  # the spline gives back what it goes through
     assert not torch.allclose(x_bar[..., 92:96], x[..., 92:96], atol=5e-3)
     assert moving(flow)[0, 0, 0].tolist() == [0.0] * 92 + [1.0] * 36 and moving(flow, 8)[0, 0, 0].tolist() == [0.0] * 11 + [1.0] * 5
+
+
+def test_stillness_is_the_share_of_cells_that_hardly_change():
+    frame = torch.randint(0, 200, (3, 40, 64), dtype=torch.uint8)
+    after = frame.clone()
+    assert stillness(frame, after) == 1
+    after[:, :, 32:] += 3
+    assert stillness(frame, after) == 0.5
+    after = frame.clone()
+    after[:, 32:, :16] += 20  # a cell at the border, half as high
+    assert stillness(frame, after) == pytest.approx(11 / 12)
+
+
+def test_i_frames_before_still_frames_are_better():
+    picture = moving_video(1).frames
+    still = Video(picture.repeat(2, 1, 1, 1), Fraction(25), "still")
+    qualities = [read_stream(tiny_codec(structure=Structure(intra_offset=2, still_offset=5, cut=math.inf)).encode(v, 3))[1][0].payload[0]
+                 & 0x3F for v in (still, moving_video(2, step=(9, 9)), moving_video(1))]
+    assert qualities == [10, 5, 5]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.context import Contexts
 from codec_lib.codecs.conditional.context_path import ContextEntropy
@@ -47,6 +48,8 @@ class Structure:
 
     intra_period: frames between I frames; 0: only the first (and where nothing else helps, see ``cut``).
     intra_offset: how much the quality of I frames is above that asked for.
+    still_offset: how much more, where the next frame stands still, in proportion to the share of it that does (`stillness`): what
+        an I frame has is then kept for long.
     offsets: the same for P frames, by number of the frame modulo their count (hierarchical quality).
     cut: where the prediction's squared error exceeds this share of the frame's own variance, an I frame is sent instead, as
         after a cut of scene; infinite: never.
@@ -54,6 +57,7 @@ class Structure:
 
     intra_period: int = 0
     intra_offset: int = 14
+    still_offset: int = 9
     offsets: tuple[int, ...] = (0, 0, 0, 0)
     cut: float = 0.5
 
@@ -61,9 +65,9 @@ class Structure:
         if self.intra_period < 0 or self.cut <= 0 or not self.offsets:
             raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")
 
-    def quality(self, t: int, asked: int, intra: bool, highest: int) -> int:
-        """Quality of frame t."""
-        offset = self.intra_offset if intra else self.offsets[t % len(self.offsets)]
+    def quality(self, t: int, asked: int, intra: bool, highest: int, still: float = 0.0) -> int:
+        """Quality of frame t. still: share of the next frame that stands still, for an I frame."""
+        offset = self.intra_offset + round(still * self.still_offset) if intra else self.offsets[t % len(self.offsets)]
         return min(max(asked + offset, 0), highest)
 
 
@@ -119,7 +123,8 @@ class ConditionalCodec(NeuralCodec):
             if state is not None and not (period and t % period == 0):
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
-                coded = self._code_i(frame, self.structure.quality(t, quality, True, best), t)
+                still = stillness(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
+                coded = self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
             state = coded.state
             yield coded
 
@@ -218,6 +223,13 @@ class ConditionalCodec(NeuralCodec):
         decoder.check_exhausted()
         return Coded(payload, (*motion.symbols, latents.z, latents.symbols),
                      self._state_p(latents, contexts, motion, state, quality, u))
+
+
+def stillness(frame: Tensor, following: Tensor, cell: int = 16, least: float = 2.0) -> float:
+    """Share of the cells of 16x16 pixels that hardly change from one frame to the next, both uint8 (3, H, W): by less than
+    ``least`` of 255 on average."""
+    change = (frame.float() - following.float()).abs().mean(dim=0)[None, None]
+    return float((F.avg_pool2d(change, cell, ceil_mode=True, count_include_pad=False) < least).float().mean())
 
 
 assert SPACING * 8 == STRIDE

@@ -24,7 +24,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, checkpoint: Path |
     entropy: "integer" (default, portable streams) or "float".
     diffusion: False: show the decoded latents through the autoencoder alone.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
-    options: of an encoder ``intra_period``, ``intra_offset``, ``offsets``, ``cut``, see `conditional.codec.Structure`; of a decoder
+    options: of an encoder ``intra_period``, ``intra_offset``, ``still_offset``, ``offsets``, ``cut``, see `conditional.codec.Structure`; of a decoder
         ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``, see `generator.Sampling`.
     Raises MissingWeights, UsageError.
     """
