@@ -14,17 +14,16 @@ is negative, and which part of the P frames the bits are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from codec_lib.codecs.conditional.account import HYPER, INTRA, MOTION, STEPS, frame_parts
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.errors import MissingWeights
 from codec_lib.experiments.evaluate import Progress
-from codec_lib.experiments.frame_points import PointLog, add_mean, code_clip
+from codec_lib.experiments.frame_points import CodedClip, PointLog, Units, add_mean, measure_points
 from codec_lib.experiments.records import Results, label
 from codec_lib.metrics.bd import bd_rate
-from codec_lib.video import find_clips
+from codec_lib.video import Video
 
 DESCRIPTION = "residual against conditional coding, and what the prior's context is worth: P frames of codecs trained equally"
 PAPER: dict = {}
@@ -48,22 +47,12 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     """
     codecs = load_all(checkpoints)
     log = PointLog("coding-ablation", {"frames": FRAMES}, {name: c.checkpoint.hex() for name, c in codecs.items()}, out, resume)
-    for source in (s for named in clips or ["sample"] for s in find_clips(named)):
-        video = replace(source.load(FRAMES), name=source.name)
-        log.begin(video)
-        points = [(name, q) for name, codec in codecs.items() for q in codec.default_qualities]
-        for done, (name, quality) in enumerate(points):
-            if progress:
-                progress(done, len(points), f"{video.name} {name} q{quality}")
-            if log.has(name, video.name, quality):
-                continue
-            coded, pixels = code_clip(codecs[name], video, quality), video.height * video.width
-            bpp, psnr = coded.of_frames(1, pixels)
-            bits = parts_of_p([p for p in frame_parts(codecs[name], coded.stream) if INTRA not in p])
-            log.add(coded.record, {"bpp of P": (bpp, "bit/pixel"), "psnr of P": (psnr, "dB"),
-                                   **{part: (value / pixels, "bit/pixel") for part, value in bits.items()}})
-        if progress:
-            progress(len(points), len(points), video.name)
+
+    def parts(name: str, coded: CodedClip, video: Video) -> Units:
+        bits = parts_of_p([p for p in frame_parts(codecs[name], coded.stream) if INTRA not in p])
+        return {part: (value / (video.height * video.width), "bit/pixel") for part, value in bits.items()}
+
+    measure_points(log, codecs, clips, FRAMES, parts, progress)
     results = log.finish()
     _compare(log)
     return results

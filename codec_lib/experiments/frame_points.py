@@ -7,8 +7,8 @@ keep what they found in `PointLog`, which saves after every rate point and can t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,11 @@ from codec_lib.codecs.protocol import Codec
 from codec_lib.entropy.account import framing_bytes
 from codec_lib.entropy.container import read_stream
 from codec_lib.errors import UsageError
-from codec_lib.experiments.evaluate import fingerprint
+from codec_lib.experiments.evaluate import Progress, fingerprint
 from codec_lib.experiments.provenance import provenance
 from codec_lib.experiments.records import Record, Results
 from codec_lib.metrics import metric
-from codec_lib.video.clip import Video
+from codec_lib.video import Video, find_clips
 
 Units = Mapping[str, tuple[float, str]]
 """metric -> (value, unit)"""
@@ -138,6 +138,25 @@ class PointLog:
         self.results.provenance.update(made)  # values share the dictionary
         if self.out and self.results.records:
             self.results.save(self.out)
+
+
+def measure_points(log: PointLog, codecs: Mapping[str, Codec], clips: Sequence[str] | None, frames: int,
+                   also: Callable[[str, CodedClip, Video], Units], progress: Progress | None) -> None:
+    """Every codec on the first frames of ``clips`` (the offline samples unless given) at its default qualities, into ``log``: rate
+    and PSNR of the P frames, and what ``also`` finds for (label, coded clip, original)."""
+    for source in (s for named in clips or ["sample"] for s in find_clips(named)):
+        video = replace(source.load(frames), name=source.name)
+        log.begin(video)
+        points = [(name, q) for name, codec in codecs.items() for q in codec.default_qualities]
+        for done, (name, quality) in enumerate(points):
+            if progress:
+                progress(done, len(points), f"{video.name} {name} q{quality}")
+            if not log.has(name, video.name, quality):
+                coded = code_clip(codecs[name], video, quality)
+                bpp, psnr = coded.of_frames(1, video.height * video.width)
+                log.add(coded.record, {"bpp of P": (bpp, "bit/pixel"), "psnr of P": (psnr, "dB"), **also(name, coded, video)})
+        if progress:
+            progress(len(points), len(points), video.name)
 
 
 def add_mean(results: Results, name: str, by_clip: Mapping[str, float | None], unit: str, codec: str | None) -> None:

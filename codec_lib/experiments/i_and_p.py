@@ -26,7 +26,7 @@ from codec_lib.codecs.protocol import Codec, load_codec
 from codec_lib.experiments import p_frame
 from codec_lib.experiments.complexity import part_macs
 from codec_lib.experiments.evaluate import Progress
-from codec_lib.experiments.frame_points import PointLog, add_mean, code_clip
+from codec_lib.experiments.frame_points import PointLog, add_mean, code_clip, measure_points
 from codec_lib.experiments.records import Results, label
 from codec_lib.metrics.bd import bd_rate
 from codec_lib.metrics.complexity import count_macs
@@ -54,20 +54,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     codecs = {name: load_codec(name) for name in (INTRA, CONDITIONAL)}
     log = PointLog("i-and-p", {"frames": FRAMES, "threads": torch.get_num_threads()},
                    {name: c.checkpoint.hex() for name, c in codecs.items()}, out, resume)
-    for source in (s for named in clips or ["sample"] for s in find_clips(named)):
-        video = replace(source.load(FRAMES), name=source.name)
-        log.begin(video)
-        points = [(name, q) for name, codec in codecs.items() for q in codec.default_qualities]
-        for done, (name, quality) in enumerate(points):
-            if progress:
-                progress(done, len(points), f"{video.name} {name} q{quality}")
-            if not log.has(name, video.name, quality):
-                coded = code_clip(codecs[name], video, quality)
-                bpp, psnr = coded.of_frames(1, video.height * video.width)
-                log.add(coded.record, {"bpp of P": (bpp, "bit/pixel"), "psnr of P": (psnr, "dB"),
-                                       MOTION: (movement(video), "pixel/frame")})
-        if progress:
-            progress(len(points), len(points), video.name)
+    measure_points(log, codecs, clips, FRAMES, lambda name, coded, video: {MOTION: (movement(video), "pixel/frame")}, progress)
     results = log.finish()
     _compare(log)
     first = next(s for named in clips or ["sample"] for s in find_clips(named)).load(SPEED_FRAMES)

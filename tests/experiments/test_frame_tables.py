@@ -12,7 +12,7 @@ from codec_lib.codecs.conditional.account import FRAME_BYTE, HYPER, INTRA, MOTIO
 from codec_lib.codecs.conditional.codec import Structure
 from codec_lib.entropy.container import read_stream
 from codec_lib.errors import MissingWeights, UsageError
-from codec_lib.experiments import coding_ablation, i_and_p, propagation
+from codec_lib.experiments import coding_ablation, frame_points, i_and_p, propagation
 from codec_lib.experiments.frame_points import PointLog, code_clip
 from codec_lib.experiments.i_and_p import CONDITIONAL
 from codec_lib.experiments.i_and_p import INTRA as INTRA_LABEL
@@ -114,7 +114,8 @@ def test_a_log_goes_on_where_it_was_broken_off_and_forgets_what_changed(tmp_path
 def small_i_and_p(monkeypatch, results_folder):
     codecs = {INTRA_LABEL: few_qualities(tiny_intra_codec()), CONDITIONAL: few_qualities(tiny_codec())}
     monkeypatch.setattr(i_and_p, "load_codec", codecs.__getitem__)
-    monkeypatch.setattr(i_and_p, "find_clips", clips_of(film(3)))
+    for module in (i_and_p, frame_points):
+        monkeypatch.setattr(module, "find_clips", clips_of(film(3)))
     return codecs
 
 
@@ -128,7 +129,7 @@ def test_i_and_p_from_records_alone(small_i_and_p, results_folder):
         assert row["threads"] == torch.get_num_threads() and row["encode_fps"] > 0
         assert 0 < row["kmac_per_pixel decoding"] < row["kmac_per_pixel"]
     motion = next(row for row in made["rows"] if row.get("clip") == "moving")["motion"]
-    assert 1.2 < motion < 3.5, "the picture moves by (2, 1)"
+    assert 1.2 < motion < 3.5  # the picture moves by (2, 1)
     assert table("i-and-p")["rows"] == made["rows"]
     known = {v.id for v in results.flat()}
     assert all(i in known for row in made["rows"] for i in row["ids"].values())
@@ -183,7 +184,7 @@ def test_the_ablation_compares_what_the_folder_holds(tmp_path, monkeypatch, resu
     made_of = {"lab-residual": tiny_codec(), "lab-context": tiny_context_codec()}
     made_of["lab-residual"].profile = "lab-residual"
     monkeypatch.setattr(coding_ablation, "load_codec", lambda name, profile, checkpoint: few_qualities(made_of[profile]))
-    monkeypatch.setattr(coding_ablation, "find_clips", clips_of(film(3)))
+    monkeypatch.setattr(frame_points, "find_clips", clips_of(film(3)))
     made = table("coding-ablation", recompute=True, checkpoints=tmp_path)
     parts = [row for row in made["rows"] if "quality" in row]
     assert [(r["codec"], r["quality"]) for r in parts] == [(f"conditional@{p}", q) for p in made_of for q in FEW]
