@@ -49,6 +49,7 @@ class DiffVCCodec(ConditionalCodec):
         if state.signal is None:
             self.generator.restart()
             return state.frame
+
         def follow(kept: Tensor) -> Tensor:
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
