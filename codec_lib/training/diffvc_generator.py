@@ -147,11 +147,14 @@ def train(args, meter) -> Path:
     """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
     if args.profile not in PROFILES:
         raise UsageError(f"{GENERATOR} has no profile '{args.profile}': choose from {', '.join(PROFILES)}")
+    if args.start:
+        raise UsageError(f"{GENERATOR} begins from the denoiser's checkpoint: leave out --start, or add --resume to go on")
     sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed)
     vae, unet, diffvc = (checkpoint_path(n, args.profile) for n in ("vae", "unet", "diffvc"))
+    vae, intra_path = args.autoencoder or vae, args.intra or checkpoint_path("intra", INTRA_PROFILE)
     autoencoder, denoiser = load_autoencoder(vae), load_denoiser(unet)
     parts = load_codec_parts(diffvc, autoencoder)
-    intra = load_intra_parts(checkpoint_path("intra", INTRA_PROFILE), "float")[0]
+    intra = load_intra_parts(intra_path, "float")[0]
     codec = ContextualRecipe(sequences, intra, autoencoder, parts.model.config, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True

@@ -53,6 +53,11 @@ def test_what_was_trained_codes_and_shows(cli, data):
     assert codec.symbols_sha256(stream) == room.load(diffusion=False).symbols_sha256(stream)
 
 
+def test_a_generator_has_nothing_to_start_from_but_the_denoiser(cli, data):
+    ran = cli("train", "diffvc-generator", "--data", data / "clips", "--out", data / "runs" / "g", "--start", data / "unet-lab.safetensors")
+    assert ran.status == 2 and "leave out --start" in ran.err
+
+
 def recipe(data, **options):
     sequences = Sequences([data / "clips"], cache=data / "cache", crop=64)
     codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
