@@ -141,6 +141,21 @@ def diffusers_part(folder: Path, part: str, what: str) -> Path:
     return inner
 
 
+def network_sha256(path: Path, part: str, what: str) -> str:
+    """Hex SHA-256 of a network's weights: of a checkpoint, the file; of a folder in diffusers' format, its weight files in order.
+
+    Raises MissingWeights where there are none."""
+    if not Path(path).is_dir():
+        if not Path(path).is_file():
+            raise MissingWeights(f"no {what} at '{Path(path).name}': train one, or name a folder in diffusers' format")
+        return file_sha256(path)
+    files = sorted(f for f in diffusers_part(Path(path), part, what).iterdir() if f.suffix in (".safetensors", ".bin"))
+    total = hashlib.sha256()
+    for file in files:
+        total.update(bytes.fromhex(file_sha256(file)))
+    return total.hexdigest() if len(files) > 1 else file_sha256(files[0])
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with open(path, "rb") as f:

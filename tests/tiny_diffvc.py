@@ -31,7 +31,7 @@ def tiny_autoencoder(seed=0):
 
 
 def tiny_latent_model(seed=0):
-    space = Latents(tiny_autoencoder())
+    space = Latents(tiny_autoencoder(), SMALL)
     torch.manual_seed(seed)
     model = ConditionalModel(SMALL, space)
     with torch.no_grad():  # give it something to say

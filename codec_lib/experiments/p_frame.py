@@ -81,7 +81,7 @@ def measure(clips: Sequence[str] | None = None, progress: Callable[[int, int], N
 def part_of(name: str, config: ConditionalConfig) -> str:
     """The part that a tensor or module belongs to, by its name in `ConditionalModel`. Raises KeyError for one that has none."""
     for part, beginnings in PARTS.items():
-        if f"{name}.".startswith(tuple(b.format(fine=config.fold) for b in beginnings)):
+        if f"{name}.".startswith(tuple(b.format(fine=config.scales[0]) for b in beginnings)):
             return part
     raise KeyError(name)
 
@@ -117,14 +117,17 @@ def _summed(counts) -> Counter:
 
 
 def inputs(config: ConditionalConfig, height: int, width: int) -> tuple[Tensor, Reference, Tensor, Tensor]:
-    """What `ConditionalModel.forward` takes for a P frame after a P frame: zeros."""
+    """What `ConditionalModel.forward` takes for a P frame after a P frame: zeros. Sides: multiples of ``config.stride``."""
     def zeros(channels: int, scale: int) -> Tensor:
         return torch.zeros(1, channels, height // scale, width // scale)
 
-    memory, u = None, torch.zeros(1)
+    memory, expected, u = None, None, torch.zeros(1)
     if config.motion == "learned":
         memory = MotionMemory(zeros(config.motion_channels, 4), zeros(config.motion_channels, 16))
-    reference = Reference(zeros(3, 1), zeros(config.feature_channels, config.fold), zeros(config.y_channels, 16), u, memory, 1)
+    else:
+        expected = zeros(config.prior_features, config.latent_stride)
+    reference = Reference(zeros(3, 1), zeros(config.feature_channels, config.scales[0]),
+                          zeros(config.y_channels, config.latent_stride), u, memory, 1, expected)
     return zeros(3, 1), reference, torch.zeros(1, 2, *lattice_shape(height, width), dtype=torch.int64), u
 
 

@@ -24,14 +24,14 @@ REACH = 40.0
 class OffsetDiversity(nn.Module):
     """Aligns features (N, C, H, W) with the current frame.
 
-    channels: C. hidden: width of the network that predicts offsets and masks, at half size. groups: of channels that share
+    channels: C. guide: channels of the picture that is looked at too. hidden: width of the network that predicts offsets and masks, at half size. groups: of channels that share
     an offset; it divides C, and 2 C / groups channels are fused by each filter.
     """
 
-    def __init__(self, channels: int, hidden: int, groups: int):
+    def __init__(self, channels: int, guide: int, hidden: int, groups: int):
         super().__init__()
         self.groups = groups
-        seen = channels + 3 + 2  # features and frame, moved by the flow, and the flow
+        seen = channels + guide + 2  # features and picture, moved by the flow, and the flow
         self.predict = nn.Sequential(
             nn.Conv2d(seen, hidden, 3, stride=2, padding=1), nn.LeakyReLU(STEEP),
             nn.Conv2d(hidden, hidden, 3, padding=1), nn.LeakyReLU(STEEP),
@@ -40,7 +40,7 @@ class OffsetDiversity(nn.Module):
         self.fuse = nn.Conv2d(OFFSETS * channels, channels, 1, groups=groups)
 
     def forward(self, feature: Tensor, moved: Tensor, x_tilde: Tensor, flow: Tensor) -> Tensor:
-        """feature: as it lies in the reference; moved: warped by the flow; x_tilde: the frame (N, 3, H, W) warped by it;
+        """feature: as it lies in the reference; moved: warped by the flow; x_tilde: the picture (N, guide, H, W) warped by it;
         flow: (N, 2, H, W) in pixels. Returns (N, C, H, W)."""
         (n, c), size = feature.shape[:2], feature.shape[-2:]
         found = self.predict(torch.cat([moved, x_tilde, flow], dim=1))

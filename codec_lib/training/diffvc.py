@@ -1,5 +1,5 @@
-"""The contextual codec of DiffVC. Stages 1 to 6 of papers.md 1.5; motion on the lattice needs no learning, so the first two are
-empty at lab size, and `conditional_schedule` has the others."""
+"""The contextual codec of DiffVC. Stages 1 to 6 of papers.md 1.5, as `conditional_schedule` has them; motion on the lattice needs no
+learning, so the first two are empty at lab size."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from codec_lib.checkpoint import checkpoint_path, file_sha256
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
-from codec_lib.codecs.conditional.reference import PFrame
-from codec_lib.codecs.diffvc import PROFILES
+from codec_lib.codecs.conditional.reference import PFrame, Reference
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
-from codec_lib.codecs.diffvc.config import LatentConfig
+from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig, require_profile
 from codec_lib.codecs.diffvc.export import load_codec_parts, save_codec
 from codec_lib.codecs.diffvc.latents import Latents
+from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.codecs.intra.model import IntraModel
-from codec_lib.diffusion.autoencoder import Autoencoder, load_autoencoder
+from codec_lib.diffusion.autoencoder import Autoencoder
 from codec_lib.entropy.integer import set_quantise
-from codec_lib.errors import UsageError
 from codec_lib.training.card import write_card
 from codec_lib.training.conditional import ConditionalRecipe, export
 from codec_lib.training.loop import train as run_training
@@ -31,6 +30,8 @@ WHAT = (
     "The contextual codec of DiffVC: motion on a lattice, temporal contexts, contextual encoder and decoder of latents of the lab "
     "autoencoder, hyper, temporal and two-step prior in integers, 64 qualities in one model. I frames are coded by `intra`."
 )
+MOTION_WEIGHT = 85 / 255**2 / LatentConfig.lambda_low
+"""Of squared error on the 0..255 scale where learned motion is trained by itself: lambdas then begin where DCVC-DC's do."""
 BAD_AT = (
     "What the autoencoder loses it cannot bring back, so its pictures stay below some 29 dB at any rate. Trained for squared error "
     "of latents; by itself it shows soft pictures at low rates, which the diffusion decoder is there for."
@@ -48,7 +49,11 @@ class ContextualRecipe(ConditionalRecipe):
         super().__init__(sequences, intra, config or LatentConfig(), batch, seed)
 
     def begun(self, config: LatentConfig) -> ConditionalModel:
-        return ConditionalModel(config, Latents(self.autoencoder))
+        return ConditionalModel(config, Latents(self.autoencoder, config))
+
+    def prediction(self, x: Tensor, reference: Reference, u: Tensor) -> tuple[Tensor, Tensor]:
+        bpp, mse = super().prediction(x, reference, u)
+        return bpp, MOTION_WEIGHT * mse
 
     def errors(self, coded: PFrame, x: Tensor) -> tuple[Tensor, Tensor]:
         y = coded.signal.detach()
@@ -62,18 +67,16 @@ def squared(difference: Tensor) -> Tensor:
 
 def train(args, meter) -> Path:
     """Train the contextual codec as the command line asks, export it, and write its card beside it."""
-    if args.profile not in PROFILES:
-        raise UsageError(f"diffvc has no profile '{args.profile}': choose from {', '.join(PROFILES)}")
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed)
-    intra_path, vae = args.intra or checkpoint_path("intra", INTRA_PROFILE), args.autoencoder or checkpoint_path("vae", args.profile)
-    autoencoder = load_autoencoder(vae)
-    recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, batch=args.batch, seed=args.seed)
+    config, prior = PROFILES[require_profile(args.profile)], find_prior(args.profile, args.prior)
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
+    intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
+    recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, config, args.batch, args.seed)
     if args.start:
         recipe.model.load_state_dict(trainable(load_codec_parts(args.start, autoencoder)).state_dict())
-        set_quantise(recipe.model.entropy, True)
+        set_quantise(recipe.model.entropy, config.portable)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
-    export(recipe, intra_path, lambda *fitted: save_codec(path, *fitted, file_sha256(vae)[:8]), DiffVCCodec)
+    export(recipe, intra_path, lambda *fitted: save_codec(path, *fitted, prior.vae_digest), DiffVCCodec)
     write_card(path, title=f"diffvc, {args.profile} profile: contextual codec", what=WHAT, bad_at=BAD_AT, model=recipe.model,
                config=recipe.model.config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed,
                data=sequences.described(), note=args.note)

@@ -10,15 +10,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import checkpoint_path, file_sha256
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
-from codec_lib.codecs.diffvc import PROFILES
+from codec_lib.codecs.diffvc.config import require_profile
 from codec_lib.codecs.diffvc.export import GENERATOR, GeneratorConfig, load_codec_parts, made, save_generator
-from codec_lib.codecs.diffvc.prompt import quantisation_ratio
+from codec_lib.codecs.diffvc.prior import find_prior
+from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
-from codec_lib.diffusion.autoencoder import load_autoencoder
-from codec_lib.diffusion.denoiser import Denoiser, load_denoiser
+from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.process import add_noise, target
 from codec_lib.diffusion.schedule import scaled_linear
 from codec_lib.entropy.integer import set_quantise
@@ -67,17 +67,18 @@ class CodedLatents(NamedTuple):
 class GeneratorRecipe(Recipe):
     """Mean squared error of the predicted noise, at steps spread evenly over the batch.
 
-    codec: a `ContextualRecipe` whose model is trained; it codes the training clips. denoiser: the prior.
+    codec: a `ContextualRecipe` whose model is trained; it codes the training clips. denoiser: the prior. prompt_kept: share of the
+    samples that are told their quantisation. folder: of the prior, for prompts of text.
     """
 
     name = GENERATOR
     learning_rate = 1e-3
 
     def __init__(self, codec: ContextualRecipe, denoiser: Denoiser, config: GeneratorConfig, batch: int = 16, seed: int = 0,
-                 prompt_kept: float = PROMPT_KEPT):
+                 prompt_kept: float = PROMPT_KEPT, folder: Path | None = None):
         self.codec, self.denoiser, self.config, self.batch, self.prompt_kept = codec, denoiser, config, batch, prompt_kept
         codec.model.eval().requires_grad_(False)
-        control, prompt = made(config, denoiser)
+        control, prompt = made(config, denoiser, folder)
         denoiser.requires_grad_(False)
         for name, p in denoiser.named_parameters():
             p.requires_grad_(".attn2." in name or name == "empty")
@@ -112,7 +113,7 @@ class GeneratorRecipe(Recipe):
         x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
         u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
         reference, found = c.intra_reference(x[0], (u + 0.1).clamp(0, 1)), []
-        r = quantisation_ratio(c.model.g_a.gain.gain(u), c.model.g_s.gain.gain(u))
+        r = ratio(c.model, u)
         for t in range(1, len(x)):
             coded = c.p_frame(x[t], reference, motion[t - 1], u)
             reference = left(coded)
@@ -145,26 +146,21 @@ class GeneratorRecipe(Recipe):
 
 def train(args, meter) -> Path:
     """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
-    if args.profile not in PROFILES:
-        raise UsageError(f"{GENERATOR} has no profile '{args.profile}': choose from {', '.join(PROFILES)}")
     if args.start:
-        raise UsageError(f"{GENERATOR} begins from the denoiser's checkpoint: leave out --start, or add --resume to go on")
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed)
-    vae, unet, diffvc = (checkpoint_path(n, args.profile) for n in ("vae", "unet", "diffvc"))
-    vae, intra_path = args.autoencoder or vae, args.intra or checkpoint_path("intra", INTRA_PROFILE)
-    autoencoder, denoiser = load_autoencoder(vae), load_denoiser(unet)
-    parts = load_codec_parts(diffvc, autoencoder)
-    intra = load_intra_parts(intra_path, "float")[0]
-    codec = ContextualRecipe(sequences, intra, autoencoder, parts.model.config, batch=4, seed=args.seed)
+        raise UsageError(f"{GENERATOR} begins from the denoiser's weights: leave out --start, or add --resume to go on")
+    prior, intra_path = find_prior(require_profile(args.profile), args.prior), args.intra or checkpoint_path("intra", INTRA_PROFILE)
+    autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
+    parts = load_codec_parts(checkpoint_path("diffvc", args.profile), autoencoder)
+    c = parts.model.config
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=c.motion == "lattice")
+    codec = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
-    set_quantise(codec.model.entropy, True)
-    c = codec.model.config
-    gains = [(part.gain.gain(torch.tensor([0.0, 1.0]))) for part in (codec.model.g_a, codec.model.g_s)]
-    low, high = quantisation_ratio(*gains).tolist()
-    config = GeneratorConfig(c.signal_channels + c.widths[0], low=low, high=high, prior=file_sha256(unet)[:8],
-                             codec=parts.digest.hex())
-    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed)
+    set_quantise(codec.model.entropy, c.portable)
+    low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
+    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt="text" if prior.folder else "learned", low=low, high=high,
+                             prior=prior.unet_digest, codec=parts.digest.hex())
+    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
     recipe.model.cpu()

@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="checkpoint of the I-frame codec under a video codec (default: the shipped one)")
     parser.add_argument("--autoencoder", type=Path, default=None, metavar="FILE",
                         help="checkpoint of the autoencoder whose latents a denoiser is trained in")
+    parser.add_argument("--prior", type=Path, default=None, metavar="DIR",
+                        help="folder in diffusers' format with the image prior of a diffusion codec (default: the lab's)")
     parser.add_argument("--note", default="", metavar="TEXT", help="a sentence for the card, on what the recipe does not say")
 
 

@@ -1,5 +1,7 @@
 """DiffVC assembled: the stream and what is shown of it are two things."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,13 @@ from codec_lib.diffusion.reuse import calls_per_period
 from codec_lib.entropy.container import read_header, read_stream
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import BitstreamError, MissingWeights, UsageError
+
+
+class Named(NamedTuple):
+    """Stands for a prior: all that is asked of it here is its name."""
+
+    unet_digest: str
+    folder: None = None
 
 
 @pytest.mark.parametrize("path", ["integer", "float"])
@@ -97,17 +106,17 @@ def test_checkpoints_give_back_what_was_saved(tmp_path):
     assert parts.needs == {"vae": "0a0b0c0d"} and parts.intra == "01020304" and parts.digest.hex() == digest[:8]
     assert parts.model.config == SMALL
     denoiser, control, prompt = tiny_networks()
-    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, 0.1, 10.0, prior="aa", codec="bb")
+    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, prior="aa", codec="bb")
     torch.nn.init.normal_(denoiser.empty)
     save_generator(tmp_path / "g.safetensors", config, denoiser, control, prompt)
     other = tiny_networks(trained=False)[0]
-    found, told = load_generator(tmp_path / "g.safetensors", other, "aa", "bb")
+    found, told = load_generator(tmp_path / "g.safetensors", other, Named("aa"), "bb")
     assert torch.allclose(other.empty, denoiser.empty, atol=0.02)
     for a, b in ((found, control), (told, prompt)):
         assert all(torch.allclose(p, q, atol=0.02) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     with pytest.raises(MissingWeights, match="trained with denoiser aa, and cc is there"):
-        load_generator(tmp_path / "g.safetensors", other, "cc", "bb")
-    assert made(GeneratorConfig(20, 8), denoiser)[1] is None
+        load_generator(tmp_path / "g.safetensors", other, Named("cc"), "bb")
+    assert made(GeneratorConfig(20, 8, "none"), denoiser)[1] is None
 
 
 def test_what_cannot_be_asked_for():

@@ -1,11 +1,11 @@
 """DiffVC's diffusion decoder: control, prompts, and the identities of TDIR in it."""
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 from tiny_diffvc import SMALL, TINY_UNET, tiny_networks
+from tiny_prior import save_text_encoder
 
 from codec_lib.codecs.diffvc.generator import Generator, Sampling
 from codec_lib.codecs.diffvc.prompt import TextPrompt, quantisation_ratio
@@ -119,21 +119,11 @@ def test_prompts_tell_ratios_apart():
 
 
 def test_a_text_prompt_is_the_ratio_read_by_clip(tmp_path):
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    letters = [*"0123456789.", *(f"{c}</w>" for c in "0123456789."), "<|startoftext|>", "<|endoftext|>"]
-    (tmp_path / "vocab.json").write_text(json.dumps({c: i for i, c in enumerate(letters)}))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"), model_max_length=10)
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
-    torch.manual_seed(0)
-    encoder = CLIPTextModel(CLIPTextConfig(vocab_size=len(letters), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                                           num_attention_heads=2, max_position_embeddings=10, bos_token_id=22, eos_token_id=23))
-    encoder.save_pretrained(tmp_path / "text_encoder")
+    save_text_encoder(tmp_path, width=16)
     prompt = TextPrompt(tmp_path)
     assert prompt.text(1.2345) == "1.23"
     tokens = prompt(torch.tensor([1.2345, 1.2349, 7.0]))
-    assert tokens.shape == (3, 10, 16) and not tokens.requires_grad
+    assert tokens.shape == (3, 77, 16) and not tokens.requires_grad
     assert torch.allclose(tokens[0], tokens[1]) and not torch.allclose(tokens[0], tokens[2])
 
 

@@ -13,7 +13,7 @@ from codec_lib.diffusion.autoencoder import Autoencoder
 
 def space(seed=0):
     torch.manual_seed(seed)
-    return Latents(Autoencoder(TINY_VAE))
+    return Latents(Autoencoder(TINY_VAE), SMALL)
 
 
 def model(seed=0):

@@ -19,7 +19,7 @@ def size(module):
 @pytest.mark.parametrize("make, expected", [
     (SpyNet, 960_200),
     (lambda: UNet(48), 1_008_672),
-    (lambda: OffsetDiversity(48, hidden=64, groups=16), 123_248),
+    (lambda: OffsetDiversity(48, 3, hidden=64, groups=16), 123_248),
     (lambda: Residual(48), 2 * (9 * 48 * 48 + 48)),
     (lambda: NarrowResidual(192), 332_064),
     (lambda: DepthConvBlock(384, 384), 1_087_360),
@@ -58,7 +58,7 @@ def test_spynet_adds_corrections_from_coarse_to_fine():
 
 def test_offset_diversity_without_offsets_is_a_masked_warp():
     torch.manual_seed(0)
-    align, feature = OffsetDiversity(8, hidden=6, groups=4), torch.randn(2, 8, 8, 12)
+    align, feature = OffsetDiversity(8, 3, hidden=6, groups=4), torch.randn(2, 8, 8, 12)
     flow, x_tilde = torch.randn(2, 2, 8, 12), torch.rand(2, 3, 8, 12)
     moved = warp(feature, flow)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_offset_diversity_without_offsets_is_a_masked_warp():
 
 def test_offset_diversity_treats_each_frame_of_a_batch_by_itself():
     torch.manual_seed(0)
-    align, feature = OffsetDiversity(8, hidden=6, groups=4), torch.randn(2, 8, 8, 12)
+    align, feature = OffsetDiversity(8, 3, hidden=6, groups=4), torch.randn(2, 8, 8, 12)
     flow, x_tilde = 3 * torch.randn(2, 2, 8, 12), torch.rand(2, 3, 8, 12)
     with torch.no_grad():
         together = align(feature, warp(feature, flow), x_tilde, flow)

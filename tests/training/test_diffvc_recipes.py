@@ -10,6 +10,7 @@ from tiny_intra import tiny_model as tiny_intra_model
 
 from codec_lib import checkpoint
 from codec_lib.codecs import diffvc as room
+from codec_lib.codecs.diffvc.config import PROFILES
 from codec_lib.codecs.diffvc.export import GeneratorConfig
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
@@ -36,7 +37,7 @@ def data(tmp_path, monkeypatch):
     save_denoiser(tmp_path / "unet-lab.safetensors", Denoiser(TINY_UNET))
     for module in (diffvc, diffvc_generator):
         monkeypatch.setattr(module, "Sequences", partial(Sequences, crop=64))
-    monkeypatch.setattr(diffvc, "LatentConfig", lambda: SMALL)
+    monkeypatch.setitem(PROFILES, "lab", SMALL)
     monkeypatch.setattr(conditional, "FIT_CLIPS", 2)
     return tmp_path
 
@@ -78,7 +79,7 @@ def test_only_control_prompt_and_attention_learn(data, tmp_path):
 
 
 def test_without_a_prompt_there_is_none(data):
-    made = recipe(data)
+    made = recipe(data, prompt="none")
     assert "prompt" not in made.model and torch.isfinite(made.loss(0.0)[0])
 
 

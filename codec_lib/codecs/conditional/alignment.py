@@ -41,13 +41,13 @@ class FeatureAlignment(nn.Module):
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()
-        self.scales = c.scales
-        self.diverse = OffsetDiversity(c.widths[0], hidden=c.widths[1], groups=c.offset_groups)
+        self.scales, self.fold = c.scales, c.fold
+        self.diverse = OffsetDiversity(c.widths[0], c.signal_channels, hidden=c.widths[1], groups=c.offset_groups)
         self.fusion = ContextFusion(c.widths)
 
     def forward(self, features: list[Tensor], x_tilde: Tensor, flow: Tensor) -> list[Tensor]:
-        """features: of the frame before, finest first. x_tilde: that frame, warped (N, 3, H, W). flow: (N, 2, H, W), pixels."""
+        """features: of the frame before, finest first. x_tilde: its signal, warped, (N, 3, H, W) where frames are coded. flow: (N, 2, H, W), pixels."""
         flows = [shrink_flow(flow, scale) for scale in self.scales]
         moved = [warp(f, v) for f, v in zip(features, flows, strict=True)]
-        moved[0] = self.diverse(features[0], moved[0], F.avg_pool2d(x_tilde, self.scales[0]), flows[0])
+        moved[0] = self.diverse(features[0], moved[0], F.avg_pool2d(x_tilde, self.fold), flows[0])
         return self.fusion(moved)

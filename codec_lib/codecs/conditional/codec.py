@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codec_lib.codecs.conditional.config import FRAME_STRIDE
 from codec_lib.codecs.conditional.context import Contexts
 from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import IntegerEntropy
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.latent_stream import Latents, LatentStream
-from codec_lib.codecs.conditional.lattice import COARSEST, SPACING
+from codec_lib.codecs.conditional.lattice import COARSEST
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
 from codec_lib.codecs.conditional.state import Coded, Earlier, State
 from codec_lib.codecs.intra.codec import IntraCodec
-from codec_lib.codecs.neural import RDO_WEIGHT, STRIDE, NeuralCodec, Read
+from codec_lib.codecs.neural import RDO_WEIGHT, NeuralCodec, Read
 from codec_lib.codecs.protocol import Progress
 from codec_lib.entropy.coder import Decoder, Encoder
 from codec_lib.entropy.container import Packet, StreamHeader, check_digest, latent_digest
@@ -39,7 +40,7 @@ from codec_lib.video.clip import Video
 from codec_lib.video.padding import pad_to_multiple
 
 INTRA_BIT, QUALITY_BITS = 0x80, 0x3F
-assert STRIDE == COARSEST
+assert FRAME_STRIDE == COARSEST
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ConditionalCodec(NeuralCodec):
                          device, channels_last)
         self.entropy, self.tables, self.motion, self.intra = entropy, tables, motion, intra
         how = self.device, self.layout, rdo_weight
-        self.latents = LatentStream(entropy, tables, c.y_channels, c.z_channels, *how)
+        self.latents = LatentStream(entropy, tables, c.y_channels, c.z_channels, *how, z_stride=4 * c.latent_stride)
         self.motion_stream = (LatticeStream(motion, c, self.device) if c.motion == "lattice" else
                               LearnedStream(model.flow, motion, tables, c, *how))
         self.structure = structure or Structure()
@@ -104,7 +105,7 @@ class ConditionalCodec(NeuralCodec):
 
     @torch.inference_mode()
     def encode(self, video: Video, quality: int, progress: Progress | None = None) -> bytes:
-        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64 by repeating the border."""
+        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64, or what the latents ask for, by repeating the border."""
         self.check_quality(quality)
         packets = []
         for t, coded in enumerate(self.code(video, quality)):
@@ -118,7 +119,7 @@ class ConditionalCodec(NeuralCodec):
         """Code a clip frame by frame, each from what the decoder will have of the one before."""
         state, period, best = None, self.structure.intra_period, self.qualities[-1]
         for t in range(len(video)):
-            frame = pad_to_multiple(video.frames[t : t + 1], STRIDE)[0]
+            frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
             coded = None
             if state is not None and not (period and t % period == 0):
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
@@ -203,7 +204,8 @@ class ConditionalCodec(NeuralCodec):
         if state is None and not intra:
             raise CorruptStream(f"packet {index} refers to a frame before the first", packet=index)
         decoder = Decoder(packet.payload[1:])
-        height, width = (-(-side // STRIDE) * STRIDE for side in (header.height, header.width))
+        stride = self.config.stride
+        height, width = (-(-side // stride) * stride for side in (header.height, header.width))
         try:
             if intra:
                 z, symbols, y16 = self.intra.pop([decoder], height, width, quality, index)
@@ -230,6 +232,3 @@ def stillness(frame: Tensor, following: Tensor, cell: int = 16, least: float = 2
     ``least`` of 255 on average."""
     change = (frame.float() - following.float()).abs().mean(dim=0)[None, None]
     return float((F.avg_pool2d(change, cell, ceil_mode=True, count_include_pad=False) < least).float().mean())
-
-
-assert SPACING * 8 == STRIDE

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from codec_lib.errors import UsageError
 
-BLOCK = 16
-"""Side of the blocks of the linear transforms: the stride of y."""
+CELL = 16
+"""Stride of the latents at lab size, in whole cells of which integer priors move what they remember."""
+FRAME_STRIDE = 64
+"""Sides of frames are multiples of this at least: motion and the hyper-latents of I frames lie at 1/64."""
 CHOICES = {
     "coding": ("both", "conditional", "residual"),
     "alignment": ("frame", "features"),
@@ -90,6 +92,8 @@ class ConditionalConfig:
     """Of what is coded (`space`). 3: the frame itself."""
     signal_stride: int = 1
     """How much smaller than the frame it is on each side."""
+    latent_stride: int = CELL
+    """The same of the latents."""
 
     def __post_init__(self):
         for field, choices in CHOICES.items():
@@ -99,9 +103,11 @@ class ConditionalConfig:
                             ("analysis_merges", MERGES), ("synthesis_merges", MERGES)):
             if wrong := [k for k in getattr(self, part) if k not in known]:
                 raise UsageError(f"{part} '{wrong[0]}' does not exist: choose from {', '.join(known)}")
-        if self.fold not in (1, 2, 4) or self.scales[-1] > BLOCK:
-            raise UsageError(f"fold {self.fold} does not lead to latents at 1/16: choose 1, 2 or 4, so that the coarsest of "
-                             f"{len(self.widths)} scales is no coarser than that")
+        if self.fold not in (1, 2, 4) or self.scales[-1] > self.latent_stride:
+            raise UsageError(f"fold {self.fold} does not lead to latents at 1/{self.latent_stride}: choose 1, 2 or 4, so that the "
+                             f"coarsest of {len(self.widths)} scales is no coarser than that")
+        if self.spatial_prior == "dual" and self.latent_stride != CELL:
+            raise UsageError(f"the dual prior is for latents at 1/{CELL}: choose spatial_prior 'quadtree' with others")
         if self.spatial_prior == "dual" and self.motion != "lattice":
             raise UsageError("the dual prior follows motion on the lattice: choose motion 'lattice' or spatial_prior 'quadtree'")
         if self.spatial_prior == "quadtree" and self.temporal_prior != "context":
@@ -115,7 +121,7 @@ class ConditionalConfig:
     @property
     def block(self) -> int:
         """Side of the blocks of the linear transforms, in samples of the signal."""
-        return BLOCK // self.signal_stride
+        return self.latent_stride // self.signal_stride
 
     @property
     def centre(self) -> float:
@@ -125,7 +131,12 @@ class ConditionalConfig:
     @property
     def halvings(self) -> int:
         """How often the sides are halved between the coarsest scale and the latents."""
-        return (BLOCK // self.scales[-1]).bit_length() - 1
+        return (self.latent_stride // self.scales[-1]).bit_length() - 1
+
+    @property
+    def stride(self) -> int:
+        """What sides of frames are padded to multiples of: the hyper-latents lie at a quarter of the latents."""
+        return max(FRAME_STRIDE, 4 * self.latent_stride)
 
     @property
     def portable(self) -> bool:

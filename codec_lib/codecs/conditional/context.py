@@ -109,7 +109,7 @@ class ContextMining(nn.Module):
     def _from_warped_features(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
         x_tilde = self.space(x_ref, flow)
         if feature is None:
-            feature = self.adaptor_i(F.pixel_unshuffle(x_ref - self.centre, self.fold))
+            feature = self.adaptor_i(F.pixel_unshuffle(self.space.still(x_ref) - self.centre, self.fold))
         return Contexts(x_tilde, *self.align(self._extract(feature, u), x_tilde, flow))
 
     def _extract(self, h: Tensor, u: Tensor, offset: Tensor | None = None) -> list[Tensor]:

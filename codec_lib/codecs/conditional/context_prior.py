@@ -15,7 +15,7 @@ from codec_lib.layers.residual import STEEP
 
 
 class ContextPrior(nn.Module):
-    """Coarsest context (N, C, H/(4 fold), W/(4 fold)) to (N, channels_out, H/16, W/16): two 3x3 convolutions, strided as needed."""
+    """Coarsest context to (N, channels_out, h, w) at the latents' size: two 3x3 convolutions, strided as needed."""
 
     def __init__(self, c: ConditionalConfig, middle: int, channels_out: int):
         super().__init__()

@@ -10,6 +10,7 @@ tables of hyper-latents made once, here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -79,15 +80,15 @@ def round_as_shipped(model: ConditionalModel) -> None:
 
 
 def load_parts(path: Path, entropy: str | None = None, kind: str = KIND, config: type[ConditionalConfig] = ConditionalConfig,
-               space: nn.Module | None = None) -> Parts:
+               space: Callable[[ConditionalConfig], nn.Module] | None = None) -> Parts:
     """Read a checkpoint with its probability path, "integer" or "float"; None: integer where it has one. kind: as it was saved
-    with; config: its class; space: what is coded.
+    with; config: its class; space: makes what is coded, where that is not frames.
 
     Raises MissingWeights; UsageError for a file that is no such checkpoint, or has no such path.
     """
     tensors, values, digest = load_checkpoint(path, kind)
     c = config_from(config, values["model"])
-    model = ConditionalModel(c, space)
+    model = ConditionalModel(c, space and space(c))
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(_float_parts(c))}
     model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
     tables = CodingTables.from_arrays(_part("tables.", tensors))

@@ -38,10 +38,11 @@ class Latents(NamedTuple):
 
 class LatentStream:
     """path: see above. tables: of the scale classes. channels, z_channels: of latents and hyper-latents. layout: memory format of
-    what networks are given. rdo_weight: see `LatentCoder`."""
+    what networks are given. rdo_weight: see `LatentCoder`. z_stride: how much smaller than the frame hyper-latents are."""
 
     def __init__(self, path, tables: CodingTables, channels: int, z_channels: int, device: torch.device,
-                 layout: torch.memory_format, rdo_weight: float):
+                 layout: torch.memory_format, rdo_weight: float, z_stride: int = 64):
+        self.z_stride = z_stride
         self.path, self.tables, self.channels, self.z_channels = path, tables, channels, z_channels
         self.device, self.layout = device, layout
         self.coder = LatentCoder(path, tables, device, rdo_weight)
@@ -62,8 +63,8 @@ class LatentStream:
         return classes if self.path.z_tables is None else None
 
     def pop(self, decoder: Decoder, expect: Expect, size: tuple[int, int], quality: int, index: int) -> Latents:
-        """Read those of a frame of ``size`` pixels, multiples of 64. Raises CorruptStream that names packet ``index``."""
-        shape = (self.z_channels, size[0] // 64, size[1] // 64)
+        """Read those of a frame of ``size`` pixels, multiples of ``z_stride``. Raises CorruptStream that names packet ``index``."""
+        shape = (self.z_channels, size[0] // self.z_stride, size[1] // self.z_stride)
         z = pop_each([decoder], [self._z_classes(shape, quality)], self._z_tables, index).reshape(1, *shape)
         if np.abs(z).max() > LIMIT:
             raise CorruptStream("hyper-latents are out of range", packet=index)

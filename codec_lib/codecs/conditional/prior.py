@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.codecs.conditional.config import BLOCK, ConditionalConfig
+from codec_lib.codecs.conditional.config import CELL, ConditionalConfig
 from codec_lib.codecs.conditional.context import STEP_ANCHORS, at_step
 from codec_lib.codecs.conditional.context_prior import ContextPrior
 from codec_lib.codecs.conditional.lattice import UNIT
@@ -34,7 +34,7 @@ from codec_lib.entropy.steps import symbol_bits
 from codec_lib.entropy.two_step import HEAD_LIMIT, code_in_two_steps, compand
 from codec_lib.layers.blocks import interpolate_anchors
 
-CELL = BLOCK * UNIT
+CELL_UNITS = CELL * UNIT
 """A cell of the latent grid in steps of motion vectors."""
 
 
@@ -46,7 +46,7 @@ def shift_cells(latent: Tensor, nodes: Tensor) -> Tensor:
     """
     height, width = latent.shape[-2:]
     middle = nodes[:, :, 1::2, 1::2].long()
-    cells = torch.div(middle + CELL // 2, CELL, rounding_mode="floor")
+    cells = torch.div(middle + CELL_UNITS // 2, CELL_UNITS, rounding_mode="floor")
     rows = (torch.arange(height, device=latent.device)[:, None] + cells[:, 1]).clamp(0, height - 1)
     columns = (torch.arange(width, device=latent.device) + cells[:, 0]).clamp(0, width - 1)
     index = (rows * width + columns).flatten(1)[:, None].expand(-1, latent.shape[1], -1)

@@ -31,6 +31,10 @@ class Pixels(nn.Module):
         """What context mining is given of the frame before. x_hat: it, decoded. signal: as it was decoded, None after an I frame."""
         return x_hat
 
+    def still(self, seen: Tensor) -> Tensor:
+        """The signal of the frame before, where it was."""
+        return seen
+
     def forward(self, seen: Tensor, flow: Tensor) -> Tensor:
         """The signal of the frame before, moved to where things are now. flow: (N, 2, H, W) in pixels."""
         return warp(seen, flow, self.mode)

@@ -1,9 +1,10 @@
 """DiffVC (arXiv 2501.13528): a contextual codec of latents, and a diffusion model as its decoder.
 
-    config, latents    what is coded: latents of the lab autoencoder, by the classes of `conditional`
+    config, latents    what is coded: latents of an image autoencoder, by the classes of `conditional`
     codec              the stream, and what is shown of it
     generator          the diffusion decoder: sampling with reuse over time (TDIR)
     control, prompt    how it follows the decoded latent (ControlNet) and the quantisation (QPP)
+    prior              autoencoder and denoiser: the lab's, or Stable Diffusion 2.1
 """
 
 from __future__ import annotations
@@ -12,54 +13,51 @@ from pathlib import Path
 
 from codec_lib.errors import MissingWeights, UsageError
 
-PROFILES = ("lab",)
 
-
-def load(name: str = "diffvc", profile: str | None = None, *, checkpoint: Path | str | None = None,
+def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str | None = None, checkpoint: Path | str | None = None,
          generator: Path | str | None = None, intra: Path | str | None = None, entropy: str | None = None,
          diffusion: bool = True, device: str = "cpu", channels_last: bool = True, batch: int | None = None, **options):
     """Make DiffVC from its checkpoints and those of the I-frame codec, the autoencoder and the denoiser.
 
+    profile: "lab" (default) or "paper". prior: folder in diffusers' format with the image prior; profile paper has no other.
     checkpoint, generator, intra: other files than those shipped.
-    entropy: "integer" (default, portable streams) or "float".
+    entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
     diffusion: False: show the decoded latents through the autoencoder alone.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     options: of an encoder ``intra_period``, ``intra_offset``, ``still_offset``, ``offsets``, ``cut``, see `conditional.codec.Structure`; of a decoder
         ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``, see `generator.Sampling`.
     Raises MissingWeights, UsageError.
     """
-    from codec_lib.checkpoint import checkpoint_path, file_sha256
+    from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.conditional.codec import Structure
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec
+    from codec_lib.codecs.diffvc.config import require_profile
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
+    from codec_lib.codecs.diffvc.prior import find_prior
     from codec_lib.codecs.options import refuse, take
-    from codec_lib.diffusion.autoencoder import load_autoencoder
-    from codec_lib.diffusion.denoiser import load_denoiser
 
-    profile = profile or "lab"
-    if profile not in PROFILES:
-        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}")
+    profile = require_profile(profile or "lab")
     if name.partition(":")[2]:
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
         raise UsageError(f"entropy path '{entropy}' does not exist: choose integer or float")
     sampling, structure = take(Sampling, options), take(Structure, options)
     refuse(options, "diffvc", Structure, Sampling)
-    vae, unet = (checkpoint_path(n, profile) for n in ("vae", "unet"))
-    parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", profile), load_autoencoder(vae), entropy)
+    found = find_prior(profile, prior)
+    parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", profile), found.autoencoder(), entropy)
     i_codec = intra_room.load("intra", INTRA_PROFILE, checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
-    for what, wanted, there in (("intra", parts.intra, i_codec.checkpoint.hex()), ("vae", parts.needs["vae"], file_sha256(vae)[:8])):
+    for what, wanted, there in (("intra", parts.intra, i_codec.checkpoint.hex()), ("vae", parts.needs["vae"], found.vae_digest)):
         if wanted != there:
             raise MissingWeights(f"this codec was trained with {what} checkpoint {wanted}, and {there} is there: get that one, or train "
                                  "diffvc again")
     shown = None
     if diffusion:
-        denoiser = load_denoiser(unet)
+        denoiser = found.denoiser()
         path = Path(generator) if generator else checkpoint_path(GENERATOR, profile)
-        shown = Generator(denoiser, *load_generator(path, denoiser, file_sha256(unet)[:8], parts.digest.hex()), sampling)
+        shown = Generator(denoiser, *load_generator(path, denoiser, found, parts.digest.hex()), sampling)
     return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, generator=shown,
                        profile=profile, device=device, channels_last=channels_last, structure=structure)

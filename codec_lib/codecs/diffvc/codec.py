@@ -11,7 +11,7 @@ from torch import Tensor
 from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.generator import Generator
-from codec_lib.codecs.diffvc.prompt import quantisation_ratio
+from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.neural import Read
 from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.entropy.container import Packet, StreamHeader
@@ -58,5 +58,4 @@ class DiffVCCodec(ConditionalCodec):
 
     def ratio(self, quality: int) -> Tensor:
         """Quantisation ratio of a quality, (1,)."""
-        u = relative(quality, self.config).to(self.device)
-        return quantisation_ratio(self.g_a.gain.gain(u), self.g_s.gain.gain(u))
+        return ratio(self, relative(quality, self.config).to(self.device))

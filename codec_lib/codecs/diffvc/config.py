@@ -1,11 +1,14 @@
-"""Sizes of DiffVC's contextual codec: the `conditional` codec's classes, put to work on latents of an autoencoder."""
+"""Sizes of DiffVC: the contextual codec is the `conditional` codec's classes, put to work on latents of an autoencoder; those of
+the image prior, and so of the ControlNet, come with the prior's own weights."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.profiles import PAPER as DCVC_DC
+from codec_lib.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,22 @@ class LatentConfig(ConditionalConfig):
     def step(self, lam: float) -> float:
         """Best quantiser step at high rate: of s^2 / 12 squared error and -log2 s bits a coefficient, s^2 = 6 / (lambda ln 2)."""
         return math.sqrt(6 / (math.log(2) * lam))
+
+
+PROFILES = {
+    "lab": LatentConfig(),
+    "paper": LatentConfig(**asdict(DCVC_DC) | {
+        "signal_channels": 4, "signal_stride": 8, "latent_stride": 32,
+        "lambda_low": LatentConfig.lambda_low, "lambda_high": LatentConfig.lambda_high}),
+}
+"""`paper`: DCVC-DC's networks with Stable Diffusion's latents (4 channels at 1/8) in place of frames, so that contexts C0, C1, C2 lie
+at 1/8, 1/16 and 1/32; symbols at 1/32, where a cell holds 64 numbers of the latent, and motion as a learned flow, found in
+pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers.md 1.1): this is the reading with fewest changes,
+and its widths and strides are fields."""
+
+
+def require_profile(profile: str) -> str:
+    """The name again. Raises UsageError for one that does not exist."""
+    if profile not in PROFILES:
+        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}")
+    return profile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,27 +16,35 @@ from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.diffvc.config import LatentConfig
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.codecs.diffvc.prompt import LearnedPrompt
+from codec_lib.codecs.diffvc.prior import Prior
+from codec_lib.codecs.diffvc.prompt import LearnedPrompt, TextPrompt
 from codec_lib.diffusion.autoencoder import Autoencoder
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.entropy.tables import CodingTables
-from codec_lib.errors import MissingWeights
+from codec_lib.errors import MissingWeights, UsageError
 
 KIND, GENERATOR = "diffvc", "diffvc-generator"
+PROMPTS = ("learned", "text", "none")
+"""How the denoiser is told the quantisation, see `prompt`."""
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """hint_channels: of decoded latent and context together. stem: width of the control network's stem. low, high: ratios that
-    the prompt tells apart; None: no prompt. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the
-    contextual codec."""
+    """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
+    low, high: ratios that a learned prompt tells apart. prior: digest (first four bytes) of the denoiser it was trained with,
+    codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
-    low: float | None = None
-    high: float | None = None
+    prompt: str = "learned"
+    low: float = 0.1
+    high: float = 10.0
     prior: str = ""
     codec: str = ""
+
+    def __post_init__(self):
+        if self.prompt not in PROMPTS:
+            raise UsageError(f"prompt '{self.prompt}' does not exist: choose from {', '.join(PROMPTS)}")
 
 
 def save_codec(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder, intra: str, autoencoder: str) -> str:
@@ -45,14 +54,23 @@ def save_codec(path: Path, model: ConditionalModel, tables: CodingTables, motion
 
 def load_codec_parts(path: Path, autoencoder: Autoencoder, entropy: str | None = None) -> Parts:
     """Read the contextual codec. Raises what `conditional.export.load_parts` raises."""
-    return load_conditional_parts(path, entropy, KIND, LatentConfig, Latents(autoencoder))
+    return load_conditional_parts(path, entropy, KIND, LatentConfig, partial(Latents, autoencoder))
 
 
-def made(config: GeneratorConfig, denoiser: Denoiser) -> tuple[Control, LearnedPrompt | None]:
-    """Control network and prompt of a denoiser, before training."""
+def made(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None = None) -> tuple[Control, nn.Module | None]:
+    """Control network and prompt of a denoiser, before training. folder: of the prior in diffusers' format, for a prompt of text."""
+    return Control(denoiser, config.hint_channels, config.stem), _prompt(config, denoiser, folder)
+
+
+def _prompt(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None) -> nn.Module | None:
     c = denoiser.config
-    prompt = None if config.low is None else LearnedPrompt(c.context_tokens, c.context_width, config.low, config.high)
-    return Control(denoiser, config.hint_channels, config.stem), prompt
+    if config.prompt == "learned":
+        return LearnedPrompt(c.context_tokens, c.context_width, config.low, config.high)
+    if config.prompt == "text":
+        if folder is None:
+            raise MissingWeights("a prompt of text needs CLIP's text encoder: name a folder of Stable Diffusion 2.1 as the prior")
+        return TextPrompt(folder)
+    return None
 
 
 def attention(denoiser: Denoiser) -> dict[str, Tensor]:
@@ -64,24 +82,24 @@ def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, cont
     """Write what the diffusion decoder adds to the prior. Returns its SHA-256."""
     tensors = {f"denoiser.{n}": t for n, t in attention(denoiser).items()}
     tensors |= {f"control.{n}": t for n, t in control.state_dict().items()}
-    if prompt is not None:
+    if isinstance(prompt, LearnedPrompt):
         tensors |= {f"prompt.{n}": t for n, t in prompt.state_dict().items()}
     return save_checkpoint(path, compact(tensors), asdict(config), GENERATOR)
 
 
-def load_generator(path: Path, denoiser: Denoiser, prior: str, codec: str) -> tuple[Control, LearnedPrompt | None]:
-    """Read it, and change ``denoiser`` to what it was trained to. prior, codec: digests of the denoiser and of the codec.
+def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str) -> tuple[Control, nn.Module | None]:
+    """Read it, and change ``denoiser``, that of ``prior``, to what it was trained to. codec: digest of the contextual codec.
 
     Raises MissingWeights, also where it was trained with others.
     """
     tensors, values, _ = load_checkpoint(path, GENERATOR)
     config = config_from(GeneratorConfig, values)
-    for what, wanted, there in (("denoiser", config.prior, prior), ("contextual codec", config.codec, codec)):
+    for what, wanted, there in (("denoiser", config.prior, prior.unet_digest), ("contextual codec", config.codec, codec)):
         if wanted != there:
             raise MissingWeights(f"'{path.name}' was trained with {what} {wanted}, and {there} is there: get that one, or train it again")
-    control, prompt = made(config, denoiser)
+    control, prompt = made(config, denoiser, prior.folder)
     for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
-        if module is not None:
+        if found:
             module.load_state_dict(module.state_dict() | found)
     return control, prompt

@@ -24,8 +24,16 @@ WAVES = 8
 
 
 def quantisation_ratio(q_enc: Tensor, q_dec: Tensor) -> Tensor:
-    """r = mean over channels of q_enc / q_dec, both (N, C): (N,)."""
-    return (q_enc / q_dec).mean(dim=1)
+    """r, (N,), of gains q_enc (N, C) and q_dec (N, C'): the mean over channels of q_enc / q_dec; where encoder and decoder do not
+    have equally many, as in DCVC-DC, the ratio of their means."""
+    if q_enc.shape == q_dec.shape:
+        return (q_enc / q_dec).mean(dim=1)
+    return q_enc.mean(dim=1) / q_dec.mean(dim=1)
+
+
+def ratio(codec, u: Tensor) -> Tensor:
+    """r at relative qualities u (N,): (N,). codec: has contextual encoder ``g_a`` and decoder ``g_s``."""
+    return quantisation_ratio(codec.g_a.gain.gain(u), codec.g_s.gain.gain(u))
 
 
 class LearnedPrompt(nn.Module):
@@ -57,10 +65,12 @@ class TextPrompt(nn.Module):
     def __init__(self, folder: Path, digits: int = 2):
         super().__init__()
         from transformers import CLIPTextModel, CLIPTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
         for part in ("tokenizer", "text_encoder"):
             if not (Path(folder) / part).is_dir():
                 raise MissingWeights(f"'{folder}' holds no {part}: name a folder of Stable Diffusion 2.1 in diffusers' format")
+        disable_progress_bar()
         self.tokenizer = CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer", local_files_only=True)
         self.encoder = CLIPTextModel.from_pretrained(Path(folder) / "text_encoder", local_files_only=True).eval()
         self.encoder.requires_grad_(False)
