@@ -13,7 +13,7 @@ from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.conditional.reference import PFrame, Reference
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
-from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig, require_profile
+from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig, require_size
 from codec_lib.codecs.diffvc.export import load_codec_parts, save_codec
 from codec_lib.codecs.diffvc.latents import Latents
 from codec_lib.codecs.diffvc.prior import find_prior
@@ -67,7 +67,7 @@ def squared(difference: Tensor) -> Tensor:
 
 def train(args, meter) -> Path:
     """Train the contextual codec as the command line asks, export it, and write its card beside it."""
-    config, prior = PROFILES[require_profile(args.profile)], find_prior(args.profile, args.prior)
+    config, prior = PROFILES[require_size(args.profile)], find_prior(args.profile, args.prior)
     sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
     intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
     recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, config, args.batch, args.seed)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
-from codec_lib.codecs.diffvc.config import require_profile
+from codec_lib.codecs.diffvc.config import require_size
 from codec_lib.codecs.diffvc.export import GENERATOR, GeneratorConfig, load_codec_parts, made, save_generator
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
@@ -148,7 +148,7 @@ def train(args, meter) -> Path:
     """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
     if args.start:
         raise UsageError(f"{GENERATOR} begins from the denoiser's weights: leave out --start, or add --resume to go on")
-    prior, intra_path = find_prior(require_profile(args.profile), args.prior), args.intra or checkpoint_path("intra", INTRA_PROFILE)
+    prior, intra_path = find_prior(require_size(args.profile), args.prior), args.intra or checkpoint_path("intra", INTRA_PROFILE)
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", args.profile), autoencoder)
     c = parts.model.config

@@ -77,6 +77,19 @@ def test_calls_of_the_network_follow_i_frames_and_depth():
     assert not calls
 
 
+def test_in_the_loop_what_was_drawn_is_what_the_next_frame_moves():
+    video, free = moving_video(4), tiny_diffvc()
+    codec = tiny_diffvc(loop=True)
+    stream, plain = codec.encode(video, 9), free.encode(video, 9)
+    assert stream != plain and not codec.portable and free.portable
+    written = list(codec.code(video, 9))
+    shown = codec.decode(stream)
+    for frame, coded in zip(shown.frames, written, strict=True):
+        assert torch.equal(frame, coded.state.frame[0, :, :video.height, :video.width])
+    assert torch.equal(shown.frames[:2], free.decode(plain).frames[:2])  # the first P frame is drawn from the same I frame
+    assert torch.equal(tiny_diffvc(loop=True).decode(stream).frames, shown.frames)
+
+
 def test_odd_sizes_and_a_single_frame():
     codec = tiny_diffvc()
     for frames, height, width in ((1, 70, 90), (2, 1, 1), (2, 65, 130)):
@@ -128,5 +141,7 @@ def test_what_cannot_be_asked_for():
         load(quickly=True)
     with pytest.raises(UsageError, match="outside 0"):
         load(depth=70)
+    with pytest.raises(UsageError, match="a viewer has no choice"):
+        load(profile="lab-loop", depth=10)
     with pytest.raises(UsageError, match="entropy path"):
         load(entropy="maybe")

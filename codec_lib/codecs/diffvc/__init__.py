@@ -19,7 +19,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
          diffusion: bool = True, device: str = "cpu", channels_last: bool = True, batch: int | None = None, **options):
     """Make DiffVC from its checkpoints and those of the I-frame codec, the autoencoder and the denoiser.
 
-    profile: "lab" (default) or "paper". prior: folder in diffusers' format with the image prior; profile paper has no other.
+    profile: "lab" (default) or "paper"; "lab-loop", "paper-loop": with the generator in the coding loop, see `codec`. prior: folder in diffusers' format with the image prior; profile paper has no other.
     checkpoint, generator, intra: other files than those shipped.
     entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
     diffusion: False: show the decoded latents through the autoencoder alone.
@@ -33,21 +33,24 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     from codec_lib.codecs.conditional.codec import Structure
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec
-    from codec_lib.codecs.diffvc.config import require_profile
+    from codec_lib.codecs.diffvc.config import size_of
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
     from codec_lib.codecs.options import refuse, take
 
-    profile = require_profile(profile or "lab")
+    profile = profile or "lab"
+    size, loop = size_of(profile)
     if name.partition(":")[2]:
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
         raise UsageError(f"entropy path '{entropy}' does not exist: choose integer or float")
     sampling, structure = take(Sampling, options), take(Structure, options)
     refuse(options, "diffvc", Structure, Sampling)
-    found = find_prior(profile, prior)
-    parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", profile), found.autoencoder(), entropy)
+    if loop and (not diffusion or sampling != Sampling()):
+        raise UsageError(f"profile {profile} draws every frame as its encoder did: a viewer has no choice of how, leave settings out")
+    found = find_prior(size, prior)
+    parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", size), found.autoencoder(), entropy)
     i_codec = intra_room.load("intra", INTRA_PROFILE, checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
     for what, wanted, there in (("intra", parts.intra, i_codec.checkpoint.hex()), ("vae", parts.needs["vae"], found.vae_digest)):
@@ -57,7 +60,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     shown = None
     if diffusion:
         denoiser = found.denoiser()
-        path = Path(generator) if generator else checkpoint_path(GENERATOR, profile)
+        path = Path(generator) if generator else checkpoint_path(GENERATOR, size)
         shown = Generator(denoiser, *load_generator(path, denoiser, found, parts.digest.hex()), sampling)
     return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, generator=shown,
-                       profile=profile, device=device, channels_last=channels_last, structure=structure)
+                       loop=loop, profile=profile, device=device, channels_last=channels_last, structure=structure)

@@ -1,8 +1,15 @@
-"""The `diffvc` codec: the contextual codec of latents writes the stream, a diffusion model shows what is in it."""
+"""The `diffvc` codec: the contextual codec of latents writes the stream, a diffusion model shows what is in it.
+
+By default the generator stands outside the coding loop: what it draws is never predicted from, so a viewer may draw otherwise,
+elsewhere, or not at all. In the loop, as DiffVC has it, the picture that was drawn is the one that the next frame moves; then
+the encoder has to draw every frame too, and in the same way. Probabilities depend on symbols in either case, so what is decoded
+of a stream is the same everywhere; but pictures in the loop are floats upon floats, and on another machine they may drift away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -24,17 +31,32 @@ class DiffVCCodec(ConditionalCodec):
 
     generator: draws what is shown of P frames; None: the autoencoder's decoder shows the decoded latents as they are, which is the
     codec's own backbone without diffusion. I frames are shown as the I-frame codec decodes them.
+    loop: whether the generator is in the coding loop. Its sampling is then part of the profile.
     """
 
     name = "diffvc"
 
-    def __init__(self, model, entropy, tables, motion, intra, checkpoint: bytes, *, generator: Generator | None = None, **options):
+    def __init__(self, model, entropy, tables, motion, intra, checkpoint: bytes, *, generator: Generator | None = None,
+                 loop: bool = False, **options):
         super().__init__(model, entropy, tables, motion, intra, checkpoint, **options)
-        self.generator = generator
+        self.generator, self.loop = generator, loop
         if generator is not None:
             for network in (generator.denoiser, generator.control, generator.prompt):
                 if network is not None:
                     network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
+
+    @property
+    def portable(self) -> bool:
+        return super().portable and not self.loop
+
+    def _state_i(self, *args) -> State:
+        if self.loop:
+            self.generator.restart()
+        return super()._state_i(*args)
+
+    def _state_p(self, *args) -> State:
+        state = super()._state_p(*args)
+        return replace(state, frame=self.drawn(state)) if self.loop else state
 
     def read(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> Iterator[Read]:
         """See `NeuralCodec.read`. Pictures are drawn in the order of the frames, since each may reuse what the one before saw."""
@@ -44,17 +66,21 @@ class DiffVCCodec(ConditionalCodec):
     @torch.inference_mode()
     def shown(self, state: State) -> Tensor:
         """What a viewer sees of a decoded frame, uint8 (1, 3, H, W)."""
-        if self.generator is None:
+        if self.generator is None or self.loop:
             return state.frame
         if state.signal is None:
             self.generator.restart()
             return state.frame
+        return self.drawn(state)
 
+    @torch.inference_mode()
+    def drawn(self, state: State) -> Tensor:
+        """A picture of a decoded P frame by the generator, uint8 (1, 3, H, W). To be called for one frame after the other."""
         def follow(kept: Tensor) -> Tensor:
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
-        drawn = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
-        return (self.context.space.picture(drawn).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        latent = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
+        return (self.context.space.picture(latent).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
     def ratio(self, quality: int) -> Tensor:
         """Quantisation ratio of a quality, (1,)."""

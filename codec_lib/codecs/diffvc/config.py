@@ -55,8 +55,23 @@ pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers
 and its widths and strides are fields."""
 
 
-def require_profile(profile: str) -> str:
-    """The name again. Raises UsageError for one that does not exist."""
-    if profile not in PROFILES:
-        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}")
-    return profile
+LOOP = "-loop"
+"""What is added to a profile's name where the generator stands inside the coding loop."""
+
+
+def size_of(profile: str) -> tuple[str, bool]:
+    """Name of the size, a key of `PROFILES`, and whether the generator is in the loop. Raises UsageError for a profile that does
+    not exist."""
+    size = profile.removesuffix(LOOP)
+    if size not in PROFILES:
+        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}, with {LOOP} added for the generator in the "
+                         "coding loop")
+    return size, size != profile
+
+
+def require_size(profile: str) -> str:
+    """The profile again, if it can be trained. Raises UsageError for one that does not exist or has no weights of its own."""
+    size, loop = size_of(profile)
+    if loop:
+        raise UsageError(f"profile {profile} has the weights of {size}: train that")
+    return size
