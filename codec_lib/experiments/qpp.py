@@ -1,0 +1,178 @@
+"""Table `qpp`: what it is worth to tell the diffusion decoder how coarsely a frame was quantised.
+
+One model, the same streams, drawn with five prompts:
+
+    right      r of the frame's quality
+    without    the empty prompt, which a part of the training had in place of r
+    zero       log r = 0, whatever the quality
+    random     r of a quality drawn at random for every frame
+    wrong      r of the quality at the other end of the range
+
+and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. BD-rates are those of the
+right prompt against each of the others, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the
+qualities of one model are spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from codec_lib.codecs.diffvc.codec import DiffVCCodec
+from codec_lib.codecs.diffvc.export import GENERATOR
+from codec_lib.codecs.protocol import load_codec
+from codec_lib.experiments.bd_columns import add_bd_rates, bd_name
+from codec_lib.experiments.drawing import decoded, drawn
+from codec_lib.experiments.evaluate import Progress
+from codec_lib.experiments.frame_points import PointLog, code_clip
+from codec_lib.experiments.papers import cell
+from codec_lib.experiments.records import Record, Results, label
+from codec_lib.metrics import metric
+from codec_lib.video import Video, find_clips
+
+DESCRIPTION = "quantisation prompts: BD-rate of the right one against none, wrong ones, and a model without prompts"
+PAPER = {"saving": vars(cell("diffvc.headline/qpp-saving/value"))}
+
+FRAMES = 8
+QUALITIES = (0, 12, 24, 36, 48, 63)
+LEVELS = 16
+"""Qualities, evenly spread, on which rate and PSNR should rise."""
+LEVEL_FRAMES = 3
+METRICS = ("lpips", "dists", "psnr")
+ALONE = "alone"
+SAVING, RISING = "saving", "rising pairs"
+RESUMABLE = True
+TAKES_CHECKPOINTS = True
+
+
+class Told(nn.Module):
+    """A prompt that is told another ratio than that of the frame, ``instead(r)``."""
+
+    def __init__(self, prompt: nn.Module, instead: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.prompt, self.instead = prompt, instead
+
+    def forward(self, r: Tensor) -> Tensor:
+        return self.prompt(self.instead(r))
+
+
+class Empty(nn.Module):
+    """The prompt that says nothing."""
+
+    def __init__(self, tokens: Tensor):
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, r: Tensor) -> Tensor:
+        return self.tokens.expand(len(r), -1, -1)
+
+
+def prompts(codec: DiffVCCodec) -> dict[str, nn.Module]:
+    """The five, for a codec whose generator has a prompt."""
+    prompt, draw = codec.generator.prompt, np.random.default_rng(0)
+    low, high = (float(codec.ratio(q).log()) for q in (codec.qualities[0], codec.qualities[-1]))
+    return {
+        "right": prompt,
+        "without": Empty(codec.generator.denoiser.empty.detach()),
+        "zero": Told(prompt, torch.ones_like),
+        "random": Told(prompt, lambda r: torch.full_like(r, float(np.exp(draw.uniform(low, high))))),
+        "wrong": Told(prompt, lambda r: torch.exp(low + high - r.log())),
+    }
+
+
+def named(prompt: str) -> str:
+    """The label of a way of prompting."""
+    return label(f"diffvc:{prompt}", "lab")
+
+
+RIGHT = named("right")
+OTHERS = tuple(named(p) for p in ("without", "zero", "random", "wrong", ALONE))
+
+
+def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, checkpoints: Path | None = None,
+            out: Path | None = None, resume: Results | None = None) -> Results:
+    """Rate points of each prompt on ``clips`` (the offline samples unless given).
+
+    checkpoints: folder with diffvc-generator-lab-none.safetensors, the model without prompts; without it that is left out.
+    """
+    codec = load_codec("diffvc")
+    ways = {named(p): (codec, prompt) for p, prompt in prompts(codec).items()}
+    file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
+    if file and file.is_file():
+        ways[named(ALONE)] = (load_codec("diffvc", generator=file), None)
+    log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, dict.fromkeys(ways, codec.checkpoint.hex()), out, resume)
+    for source in (s for named_ in clips or ["sample"] for s in find_clips(named_)):
+        video = replace(source.load(FRAMES), name=source.name)
+        log.begin(video)
+        for done, quality in enumerate(QUALITIES):
+            if progress:
+                progress(done, len(QUALITIES), f"{video.name} q{quality}")
+            _draw_all(log, ways, video, quality)
+        if progress:
+            progress(len(QUALITIES), len(QUALITIES), video.name)
+    results = log.finish()
+    _compare(results, [n for n in ways if n != RIGHT])
+    return results
+
+
+def _draw_all(log: PointLog, ways: dict, video: Video, quality: int) -> None:
+    missing = {n: way for n, way in ways.items() if not log.has(n, video.name, quality)}
+    if not missing:
+        return
+    stream = next(iter(missing.values()))[0].encode(video, quality)
+    for name, (codec, prompt) in missing.items():
+        of = decoded(codec, stream)
+        shown = drawn(codec, of, codec.generator.sampling, prompt)
+        metrics = {what: m(video, shown.video) for what in METRICS if (m := metric(what)).available(video) is None}
+        seconds = of.seconds + shown.denoising_s + shown.picture_s
+        log.add(Record(name.partition("@")[0], codec.profile, video.name, len(video), video.width, video.height, quality, len(stream),
+                       8 * len(stream) / video.pixels, 0.0, round(seconds, 4), metrics),
+                {RISING: (rising(codec, video), "")} if (name, quality) == (RIGHT, QUALITIES[0]) else {})
+
+
+def rising(codec: DiffVCCodec, video: Video) -> float:
+    """Share of neighbouring pairs of `LEVELS` qualities on which rate and PSNR both rise, of decoded latents, which are what a quality
+    decides, on the first frames of a clip."""
+    plain, short = copy.copy(codec), replace(video, frames=video.frames[:LEVEL_FRAMES])
+    plain.generator = None
+    levels = np.linspace(codec.qualities[0], codec.qualities[-1], LEVELS).round().astype(int).tolist()
+    points = [(r.bpp, r.metrics["psnr"]) for r in (code_clip(plain, short, q).record for q in levels)]
+    return float(np.mean([b[0] > a[0] and b[1] > a[1] for a, b in zip(points, points[1:], strict=False)]))
+
+
+def _compare(results: Results, others: Sequence[str]) -> None:
+    there = [m for m in METRICS if any(m in r.metrics for r in results.records)]
+    add_bd_rates(results, RIGHT, others, there)
+    means = {v.metric: v.value for v in results.values if v.clip == "mean"}
+    perceptual = [m for m in there if m != "psnr"]
+    for other in others:
+        found = [means[name] for m in perceptual if (name := bd_name(m, other)) in means]
+        if found:
+            results.add_value(f"{SAVING} over {other}", -float(np.mean(found)), "%", codec=RIGHT)
+    pairs = [v.value for v in results.values if v.metric == RISING]
+    if pairs:
+        results.add_value(RISING, float(np.mean(pairs)), "", codec=RIGHT, clip="mean")
+
+
+def rows(results: Results) -> list[dict]:
+    """A row for each clip and metric, those of the mean last; a column for each prompt that is not the right one."""
+    values, table = {(v.clip, v.metric): v for v in results.values}, []
+    clips = dict.fromkeys(v.clip for v in results.values if v.clip)
+    for clip in (*(c for c in clips if c != "mean"), "mean"):
+        for what in METRICS:
+            cells = {o: v for o in OTHERS if (v := values.get((clip, bd_name(what, o))))}
+            if cells:
+                table.append({"clip": clip, "metric": what, **{o: cells[o].value if o in cells else None for o in OTHERS},
+                              "ids": {o: v.id for o, v in cells.items()}})
+    savings = {o: v for o in OTHERS if (v := values.get((None, f"{SAVING} over {o}")))}
+    if savings:
+        table.append({"clip": "mean", "metric": SAVING, **{o: v.value for o, v in savings.items()},
+                      "paper_without": PAPER["saving"]["value"], "location": PAPER["saving"]["location"],
+                      "ids": {o: v.id for o, v in savings.items()}})
+    return table

@@ -1,0 +1,63 @@
+"""Table `tdir`: counts are the schedule's, a run that is resumed measures nothing twice, rows name their records."""
+
+import pytest
+import torch
+from tiny_conditional import moving_video
+from tiny_diffvc import tiny_diffvc
+
+from codec_lib.diffusion.reuse import calls_per_period
+from codec_lib.experiments import tdir as table
+from codec_lib.experiments.records import Results, label
+from codec_lib.metrics import metric
+from codec_lib.video import write_video
+
+FRAMES, LONG = 6, 8
+
+
+class Stub:
+    """Stands for LPIPS, whose weights may not be there."""
+
+    def per_frame(self, reference, decoded):
+        return [(a.float() - b.float()).abs().mean().item() / 255 for a, b in zip(reference.frames, decoded.frames, strict=True)]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for name, value in {"FRAMES": FRAMES, "LONG": LONG, "QUALITIES": (2, 5, 8, 12), "MIDDLE": 5}.items():
+        monkeypatch.setattr(table, name, value)
+    monkeypatch.setattr(table, "load_codec", lambda name, **options: tiny_diffvc())
+    monkeypatch.setattr(table, "metric", lambda name: Stub() if name == "lpips" else metric(name))
+
+
+def test_measured_resumed_and_shown(small, tmp_path):
+    clip, out = tmp_path / "moving.y4m", tmp_path / "tdir.json"
+    write_video(moving_video(FRAMES, 64, 64), clip)
+    results = table.measure([str(clip)], out=out)
+    calls = {v.codec: v.value for v in results.values if v.metric == "calls" and v.clip == "moving" and v.quality == 5}
+    for depth in table.DEPTHS:
+        assert calls[label(table.named(depth), "lab")] == calls_per_period(FRAMES - 1, table.STEPS, depth)
+    found = {(v.codec, v.metric): v.value for v in results.values if v.clip == "mean"}
+    assert found[table.FULL, table.SAVED] == found[table.FULL, table.LOSS] == 0
+    assert found[label(table.named(0), "lab"), table.CALLS] == pytest.approx(100 * (1 - 1 / (FRAMES - 1)))
+    assert -1 <= found[table.FULL, table.LOWEST] <= 1
+    rows = table.rows(results)
+    assert [r["codec"] for r in rows[:4]] == [label(table.named(d), "lab") for d in table.DEPTHS]
+    ids = {v.id for v in results.values}
+    assert all(set(r["ids"].values()) <= ids for r in rows)
+    resumed = table.measure([str(clip)], out=out, resume=Results.load(out))
+    assert [r.decode_s for r in resumed.records] == [r.decode_s for r in results.records]
+
+
+def test_similarity_compares_frames_of_one_period():
+    watch = table.Likeness()
+    same = {1: torch.ones(1, 2, 2, 2), 2: torch.ones(1, 2, 2, 2)}
+    watch(1, same)
+    watch(2, same)
+    watch(5, {n: -y for n, y in same.items()})  # after an I frame
+    watch(6, same)
+    assert watch.units() == {table.likeness_name(1, 1): (0.0, ""), table.likeness_name(1, 2): (0.0, "")}
+    assert watch.found[1, 1] == [pytest.approx(1), pytest.approx(-1)]
+
+
+def test_growth_leaves_out_the_i_frame():
+    assert table.growth([100.0, 1, 1, 2, 2, 2, 2, 3, 3]) == 3
