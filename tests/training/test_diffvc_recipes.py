@@ -9,16 +9,18 @@ from tiny_diffvc import SMALL, TINY_UNET, tiny_autoencoder
 from tiny_intra import tiny_model as tiny_intra_model
 
 from codec_lib import checkpoint
+from codec_lib.checkpoint import load_checkpoint
 from codec_lib.codecs import diffvc as room
 from codec_lib.codecs.diffvc.config import PROFILES
-from codec_lib.codecs.diffvc.export import GeneratorConfig
+from codec_lib.codecs.diffvc.export import UNLOCKED, GeneratorConfig, learned, save_generator
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
 from codec_lib.entropy.fit import initial_tables
+from codec_lib.errors import UsageError
 from codec_lib.training import conditional, diffvc, diffvc_generator
 from codec_lib.training.diffvc import ContextualRecipe, squared
-from codec_lib.training.diffvc_generator import GeneratorRecipe
+from codec_lib.training.diffvc_generator import GeneratorRecipe, parts_of, with_options
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 from codec_lib.video import write_video
@@ -59,23 +61,58 @@ def test_a_generator_has_nothing_to_start_from_but_the_denoiser(cli, data):
     assert ran.status == 2 and "leave out --start" in ran.err
 
 
-def recipe(data, **options):
+class Distance(torch.nn.Module):
+    """Stands for LPIPS, whose backbone may not be there."""
+
+    def forward(self, a, b):
+        return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
+
+
+def recipe(data, perceptual=False, **options):
     sequences = Sequences([data / "clips"], cache=data / "cache", crop=64)
     codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
     torch.manual_seed(0)
     config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, **options)
-    return GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4)
+    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None)
+    made.lpips = Distance() if perceptual else None
+    return made
 
 
-def test_only_control_prompt_and_attention_learn(data, tmp_path):
-    made = recipe(data, low=0.1, high=10.0)
+def changed_by_training(made, folder):
+    """Names of the parameters that six steps have changed."""
     before = {n: p.clone() for n, p in made.model.named_parameters()}
     made.warmup_steps = 1
-    run_training(made, tmp_path / "run", minutes=5, steps=6)
-    changed = {n for n, p in made.model.named_parameters() if not torch.equal(p, before[n])}
-    assert all(n.startswith(("control.", "prompt.")) or ".attn2." in n or n == "denoiser.empty" for n in changed)
+    run_training(made, folder, minutes=5, steps=6)
+    return {n for n, p in made.model.named_parameters() if not torch.equal(p, before[n])}
+
+
+@pytest.mark.parametrize("unlocked", UNLOCKED)
+def test_what_is_unlocked_learns_and_is_saved(data, tmp_path, unlocked):
+    made = recipe(data, unlocked=unlocked)
+    changed = changed_by_training(made, tmp_path / "run")
+    free = {f"denoiser.{n}" for n in learned(made.config, made.denoiser)}
+    assert all(n.startswith(("control.", "prompt.")) or n in free for n in changed)
     for part in ("control.network.controlnet_down_blocks", "control.network.controlnet_mid_block", "prompt.", "denoiser.network"):
         assert any(n.startswith(part) for n in changed), part
+    assert any("up_blocks" in n and "attn2" not in n for n in changed) == (unlocked == "decoder")
+    save_generator(tmp_path / "g.safetensors", made.config, made.denoiser, made.model["control"], made.model["prompt"])
+    saved = {n.partition(":")[0] for n in load_checkpoint(tmp_path / "g.safetensors", "diffvc-generator")[0]}
+    assert {n for n in saved if n.startswith("denoiser.")} == free
+
+
+def test_lpips_counts_later_and_reaches_the_networks(data, tmp_path):
+    made = recipe(data, perceptual=True)
+    made.at(0.1)
+    assert "lpips" not in made.loss(0.1)[1]
+    made.at(0.9)
+    loss, figures = made.loss(0.9)
+    assert figures["lpips"] > 0 and loss.item() > figures["error"]
+    coded = made.pool.draw(4, made.generator)
+    y_0 = coded.y_hat.clone().requires_grad_()
+    made.distance(y_0, coded.x).sum().backward()
+    assert y_0.grad.abs().sum() > 0
+    assert {"lpips_50", "lpips_decoded", "error_1000"} <= set(made.validate())
+    assert made.validate() == made.validate()
 
 
 def test_without_a_prompt_there_is_none(data):
@@ -83,13 +120,22 @@ def test_without_a_prompt_there_is_none(data):
     assert "prompt" not in made.model and torch.isfinite(made.loss(0.0)[0])
 
 
+def test_profiles_name_prompts():
+    assert with_options("lab", ["prompt=none"]) == "lab-none" and parts_of("lab-none") == ("lab", "none")
+    assert with_options("lab", ["prompt=learned"]) == "lab" and parts_of("paper") == ("paper", "text")
+    with pytest.raises(UsageError, match="no option 'prompt=loud'"):
+        with_options("lab", ["prompt=loud"])
+    with pytest.raises(UsageError, match="no profile 'lab-loud'"):
+        parts_of("lab-loud")
+
+
 def test_a_prompt_is_told_or_not(data):
-    made = recipe(data, low=0.1, high=10.0)
+    made = recipe(data)
     for conv in (made.model["control"].network.controlnet_mid_block, made.model["control"].network.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(conv.weight)
-    coded, n = made.drawn(), torch.full((4,), 300)
+    coded, n = made.pool.draw(4, made.generator), torch.full((4,), 300)
     with torch.no_grad():
-        told, untold, none = (made.error(c, n, torch.full((4,), t), torch.Generator().manual_seed(0))
+        told, untold, none = (made.predicted(c, n, torch.full((4,), t), torch.Generator().manual_seed(0))[0]
                               for c, t in ((coded, True), (coded, False), (coded._replace(r=coded.r * 3), False)))
     assert not torch.equal(told, untold) and torch.equal(untold, none)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from codec_lib.checkpoint import compact, config_from, load_checkpoint, save_checkpoint
 from codec_lib.codecs.conditional.export import Parts, save_parts
@@ -26,17 +26,21 @@ from codec_lib.errors import MissingWeights, UsageError
 KIND, GENERATOR = "diffvc", "diffvc-generator"
 PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
+UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
+"""What is trained of the prior besides its cross-attention, which has to learn what numbers mean, and its empty context. DiffVC is said
+to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5); ControlNet leaves the decoder half to choice."""
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
-    low, high: ratios that a learned prompt tells apart. prior: digest (first four bytes) of the denoiser it was trained with,
+    unlocked: which weights of the denoiser learn, one of `UNLOCKED`. low, high: ratios that a learned prompt tells apart. prior: digest (first four bytes) of the denoiser it was trained with,
     codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
     prompt: str = "learned"
+    unlocked: str = "decoder"
     low: float = 0.1
     high: float = 10.0
     prior: str = ""
@@ -45,6 +49,8 @@ class GeneratorConfig:
     def __post_init__(self):
         if self.prompt not in PROMPTS:
             raise UsageError(f"prompt '{self.prompt}' does not exist: choose from {', '.join(PROMPTS)}")
+        if self.unlocked not in UNLOCKED:
+            raise UsageError(f"unlocked '{self.unlocked}' does not exist: choose from {', '.join(UNLOCKED)}")
 
 
 def save_codec(path: Path, model: ConditionalModel, tables: CodingTables, motion: MotionCoder, intra: str, autoencoder: str) -> str:
@@ -73,14 +79,15 @@ def _prompt(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None) ->
     return None
 
 
-def attention(denoiser: Denoiser) -> dict[str, Tensor]:
-    """What is trained of the prior: its cross-attention, which has to learn what numbers mean, and its empty context."""
-    return {n: t for n, t in denoiser.state_dict().items() if ".attn2." in n or n == "empty"}
+def learned(config: GeneratorConfig, denoiser: Denoiser) -> set[str]:
+    """Names of the denoiser's parameters that are trained and saved with a generator."""
+    return {n for n, _ in denoiser.named_parameters() if ".attn2." in n or n == "empty" or n.startswith(UNLOCKED[config.unlocked])}
 
 
 def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, control: Control, prompt: nn.Module | None) -> str:
     """Write what the diffusion decoder adds to the prior. Returns its SHA-256."""
-    tensors = {f"denoiser.{n}": t for n, t in attention(denoiser).items()}
+    names, state = learned(config, denoiser), denoiser.state_dict()
+    tensors = {f"denoiser.{n}": state[n] for n in sorted(names)}
     tensors |= {f"control.{n}": t for n, t in control.state_dict().items()}
     if isinstance(prompt, LearnedPrompt):
         tensors |= {f"prompt.{n}": t for n, t in prompt.state_dict().items()}

@@ -1,0 +1,76 @@
+"""Frames as a trained contextual codec leaves them: what a diffusion decoder is trained on."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from codec_lib.codecs.diffvc.prompt import ratio
+from codec_lib.training.conditional import left
+from codec_lib.training.diffvc import ContextualRecipe
+
+POOL = 384
+"""Coded frames that are kept to draw batches from."""
+REFRESH = 4
+"""Batches between codings of new frames."""
+LEAD, FRAMES = 4, 2
+"""P frames that are coded before those that are kept, at most, and how many are kept."""
+
+
+class CodedFrames(NamedTuple):
+    """x: the originals, uint8 (N, 3, H, W); y: their latents, y_hat: decoded, both (N, C, h, w); c0: finest context (N, C_0, h, w),
+    in bfloat16; r: quantisation ratios (N,)."""
+
+    x: Tensor
+    y: Tensor
+    y_hat: Tensor
+    c0: Tensor
+    r: Tensor
+
+    @staticmethod
+    def joined(parts: list[CodedFrames]) -> CodedFrames:
+        return CodedFrames(*(torch.cat(p) for p in zip(*parts, strict=True)))
+
+    def picked(self, index: Tensor | slice) -> CodedFrames:
+        return CodedFrames(*(t[index] for t in self))
+
+
+class Pool:
+    """Draws batches from frames that it codes now and then. codec: a `ContextualRecipe` whose model is trained."""
+
+    def __init__(self, codec: ContextualRecipe, seed: int = 0):
+        self.codec, self.random, self.kept, self.drawn = codec, random.Random(seed), None, 0
+        codec.model.eval().requires_grad_(False)
+
+    def draw(self, batch: int, generator: torch.Generator) -> CodedFrames:
+        if self.kept is None or self.drawn % REFRESH == 0:
+            fresh = [self.code() for _ in range(1 if self.kept is not None else -(-batch // (self.codec.batch * FRAMES)))]
+            self.kept = CodedFrames.joined([*([self.kept] if self.kept is not None else []), *fresh]).picked(slice(-POOL, None))
+        self.drawn += 1
+        return self.kept.picked(torch.randperm(len(self.kept.r), generator=generator)[:batch])
+
+    @torch.no_grad()
+    def code(self) -> CodedFrames:
+        """New sequences, coded at random qualities; of each the last P frames."""
+        c, lead = self.codec, self.random.randint(0, LEAD)
+        x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
+        u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
+        reference, found, r = c.intra_reference(x[0], (u + 0.1).clamp(0, 1)), [], ratio(c.model, u)
+        for t in range(1, len(x)):
+            coded = c.p_frame(x[t], reference, motion[t - 1], u)
+            reference = left(coded)
+            if t > lead:
+                picture = (255 * x[t]).round().to(torch.uint8)
+                found.append(CodedFrames(picture, coded.signal, reference.signal, coded.c0.bfloat16(), r))
+        return CodedFrames.joined(found)
+
+    def fixed(self, count: int) -> CodedFrames:
+        """The same frames whenever it is called, from ``count`` codings: it shows progress."""
+        states = self.random, self.codec.sequences.random
+        self.random, self.codec.sequences.random = random.Random(1), random.Random(1)
+        coded = CodedFrames.joined([self.code() for _ in range(count)])
+        self.random, self.codec.sequences.random = states
+        return coded
