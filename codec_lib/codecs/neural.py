@@ -17,6 +17,7 @@ from codec_lib.entropy.container import NOT_PORTABLE, Packet, StreamHeader, read
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.video.clip import Video
 from codec_lib.video.padding import crop
+from codec_lib.video.store import Stack
 
 STRIDE = 64
 """Frame sides are padded to multiples of this: the coarsest that is coded, hyper-latents and motion, lies at 1/64."""
@@ -68,14 +69,16 @@ class NeuralCodec(Codec):
         """See `Codec.decode`. ``salvaged``: of a damaged stream, return the frames before the damage."""
         header, packets = (salvage if salvaged else read_stream)(stream)
         self.accept(header, packets, salvaged)
-        frames = []
+        frames, done = Stack(), 0
         for read in until_damage(self.read(header, packets, salvaged), salvaged):
-            frames.append(crop(read.pictures(), (header.height, header.width)))
+            pictures = crop(read.pictures(), (header.height, header.width))
+            frames.append(pictures)
+            done += len(pictures)
             if progress:
-                progress(sum(map(len, frames)), header.frames)
-        if not frames:
+                progress(done, header.frames)
+        if not done:
             raise CorruptStream("no frame lies before the damage: nothing can be salvaged", packet=0)
-        return Video(torch.cat(frames).contiguous(), header.fps, self.name)
+        return Video(frames.tensor(), header.fps, self.name)
 
     @torch.inference_mode()
     def symbols_sha256(self, stream: bytes) -> str:

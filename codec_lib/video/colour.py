@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from codec_lib.errors import UsageError
+from codec_lib.video import store
 from codec_lib.video.chroma import (
     MARGIN,
     UP_BITS_COLUMN,
@@ -82,7 +83,7 @@ def yuv_to_rgb(planes: YUVPlanes) -> Tensor:
     y, u, v = planes.y, planes.u, planes.v
     height, width = y.shape[-2:]
     to_rgb = _Inverse.of(planes)
-    frames = torch.empty((y.shape[0], 3, height, width), dtype=torch.uint8)
+    frames = store.empty((y.shape[0], 3, height, width))
     rows = rows_to_upsample(u.shape[-2])
     for t in range(y.shape[0]):
         uv = torch.stack((u[t], v[t]))

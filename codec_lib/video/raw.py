@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from codec_lib.errors import UsageError, VideoError
+from codec_lib.video import store
 from codec_lib.video.clip import Video, YUVPlanes
 from codec_lib.video.colour import rgb_to_yuv, yuv_to_rgb
 
@@ -137,7 +138,7 @@ def read_raw(
 
 def empty_planes(count: int, layout: RawLayout) -> list[Tensor]:
     dtype = torch.uint8 if layout.bit_depth == 8 else torch.int16
-    return [torch.empty((count, *shape), dtype=dtype) for shape in layout.plane_shapes]
+    return [store.empty((count, *shape), dtype) for shape in layout.plane_shapes]
 
 
 def read_frame(file: BinaryIO, layout: RawLayout, planes: list[Tensor], where: str) -> None:

@@ -19,6 +19,7 @@ from codec_lib.errors import VideoError
 from codec_lib.video.clip import Video, YUVPlanes
 from codec_lib.video.colour import yuv_to_rgb
 from codec_lib.video.completeness import check_complete
+from codec_lib.video.store import Stack
 
 # Pixel formats whose planes become `Video.yuv` as they are, with their bit depth.
 PLANAR = {
@@ -118,19 +119,17 @@ def _collect(
         raise VideoError(f"{path}: holds no frames")
     turns = round(first.rotation / 90) % 4
     if first.format.is_rgb:
-        pictures = [_rgb(first), *map(_rgb, decoded)]
-        return Video(_turned(torch.stack(pictures), turns), fps, path.stem)
+        pictures = Stack()
+        for frame in chain((first,), decoded):
+            pictures.append(_rgb(frame)[None])
+        return Video(_turned(pictures.tensor(), turns), fps, path.stem)
 
     colour = colour_of(path, first, matrix, full)
-    samples: list[list[Tensor]] = [[], [], []]
+    samples = Stack(), Stack(), Stack()
     for frame in chain((first,), decoded):
-        for store, plane in zip(samples, _planes(frame, colour.bit_depth), strict=True):
-            store.append(plane)
-    stacked = []
-    for store in samples:
-        stacked.append(torch.stack(store))
-        store.clear()
-    yuv = YUVPlanes(*stacked, *colour)
+        for stack, plane in zip(samples, _planes(frame, colour.bit_depth), strict=True):
+            stack.append(plane[None])
+    yuv = YUVPlanes(*(stack.tensor() for stack in samples), *colour)
     native = first.format.name in PLANAR or first.format.name in _REPACKED or first.format.name in _GREY
     keep = native and turns == 0
     return Video(_turned(yuv_to_rgb(yuv), turns), fps, path.stem, yuv=yuv if keep else None)
