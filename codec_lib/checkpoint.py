@@ -124,8 +124,37 @@ def load_model(path: Path, kind: str, model: type[Model], config: type) -> Model
     """
     tensors, values, _ = load_checkpoint(path, kind)
     network = model(config_from(config, values))
-    network.load_state_dict({n: t.float() for n, t in tensors.items()})
+    fill(network, {n: t.float() for n, t in tensors.items()}, Path(path).name)
     return network.eval()
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Give a module its weights, all of them. Raises UsageError where those of ``source`` are not its own."""
+    wanted = module.state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors or name not in wanted:
+            raise UsageError(f"'{source}' {'lacks' if name in wanted else 'has'} the tensor {name}, which a {type(module).__name__} of its "
+                             f"configuration {'has' if name in wanted else 'does not have'}: it is damaged, fetch or train it again")
+        if tensors[name].shape != wanted[name].shape:
+            raise UsageError(f"'{source}' has {name} of shape {tuple(tensors[name].shape)}, and {tuple(wanted[name].shape)} is wanted: it is "
+                             "of another size, fetch or train it again")
+    module.load_state_dict(tensors)
+
+
+def from_diffusers(cls: type[Model], folder: Path, part: str, what: str) -> Model:
+    """A network from a folder in diffusers' format, see `diffusers_part`; ``cls`` is diffusers' class.
+
+    Raises MissingWeights where it is not there, UsageError where it is damaged or its weights do not fit its configuration.
+    """
+    inner = diffusers_part(Path(folder), part, what)
+    try:
+        network, report = cls.from_pretrained(inner, local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split(". ")[0].split())
+        raise UsageError(f"'{inner}' cannot be loaded as a {what} ({reason}): fetch it again") from None
+    if missing := report.get("missing_keys"):
+        raise UsageError(f"the weights in '{inner}' lack {len(missing)} tensors of the {what}, {min(missing)} for one: fetch them again")
+    return network
 
 
 def diffusers_part(folder: Path, part: str, what: str) -> Path:

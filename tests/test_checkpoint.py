@@ -11,6 +11,7 @@ from codec_lib.checkpoint import (
     compact,
     config_from,
     diffusers_part,
+    fill,
     in_eight_bits,
     load_checkpoint,
     load_model,
@@ -89,3 +90,15 @@ def test_what_is_precise_stays_as_it_is_and_the_rest_is_compact():
     assert torch.equal(found["scale"], x["scale"]) and torch.equal(found["linear.w"], x["linear.w"])
     assert found["net.w"].dtype == torch.int8 and found["net.b"].dtype == torch.float16 and "net.w:scale" in found
     assert set(widened(found)) == set(x)
+
+
+def test_weights_of_another_size_are_named():
+    module = nn.Linear(2, 3)
+    fill(module, {"weight": torch.ones(3, 2), "bias": torch.zeros(3)}, "a.safetensors")
+    assert module.weight.sum() == 6
+    with pytest.raises(UsageError, match=r"'a\.safetensors' has bias of shape \(4,\), and \(3,\) is wanted"):
+        fill(module, {"weight": torch.ones(3, 2), "bias": torch.zeros(4)}, "a.safetensors")
+    with pytest.raises(UsageError, match="lacks the tensor bias"):
+        fill(module, {"weight": torch.ones(3, 2)}, "a.safetensors")
+    with pytest.raises(UsageError, match="has the tensor scale, which a Linear"):
+        fill(module, {"weight": torch.ones(3, 2), "bias": torch.zeros(3), "scale": torch.ones(1)}, "a.safetensors")

@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec_lib.checkpoint import compact, diffusers_part, load_model, save_checkpoint
+from codec_lib.checkpoint import compact, from_diffusers, load_model, save_checkpoint
 from codec_lib.errors import UsageError
 
 KIND = "vae"
@@ -154,7 +154,7 @@ def load_autoencoder(path: Path) -> Autoencoder:
 
 
 def _from_diffusers(folder: Path) -> Autoencoder:
-    network = AutoencoderKL.from_pretrained(diffusers_part(folder, "vae", "autoencoder"), local_files_only=True)
+    network = from_diffusers(AutoencoderKL, folder, "vae", "autoencoder")
     c = network.config
     model = Autoencoder(AutoencoderConfig(
         unfold=1, latent_channels=c.latent_channels, widths=tuple(c.block_out_channels), layers_per_block=c.layers_per_block,

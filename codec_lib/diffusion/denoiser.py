@@ -15,7 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import compact, diffusers_part, load_model, save_checkpoint
+from codec_lib.checkpoint import compact, from_diffusers, load_model, save_checkpoint
 from codec_lib.diffusion.process import to_data
 from codec_lib.diffusion.samplers import Predict
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
@@ -115,7 +115,7 @@ def load_denoiser(path: Path) -> Denoiser:
 
 
 def _from_diffusers(folder: Path) -> Denoiser:
-    network = UNet2DConditionModel.from_pretrained(diffusers_part(folder, "unet", "U-Net"), local_files_only=True)
+    network = from_diffusers(UNet2DConditionModel, folder, "unet", "U-Net")
     c = network.config
     stages, heads = len(c.block_out_channels), c.attention_head_dim
     if len(set(c.down_block_types)) > 2 or not isinstance(c.cross_attention_dim, int):

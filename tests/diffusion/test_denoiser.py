@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from codec_lib.checkpoint import compact, widened
 from codec_lib.diffusion.denoiser import PROFILES, Denoiser, DenoiserConfig, load_denoiser, save_denoiser
 from codec_lib.diffusion.noise import gaussian_noise
 from codec_lib.diffusion.samplers import ddim, ddpm, sample
 from codec_lib.diffusion.schedule import scaled_linear
-from codec_lib.errors import MissingWeights
+from codec_lib.errors import MissingWeights, UsageError
 
 TINY = DenoiserConfig(latent_channels=4, widths=(16, 32), attention=(False, True), heads=(2, 2), context_tokens=3, context_width=8,
                       groups=8)
@@ -78,3 +79,26 @@ def test_sampling_repeats_itself(step):
         runs = [sample(model.predictor(schedule), start, schedule, step, lambda n: gaussian_noise((1, 4, 8, 8), seed=1, step=n))
                 for _ in range(2)]
     assert torch.equal(*runs) and runs[0].isfinite().all()
+
+
+@pytest.mark.parametrize(("harm", "said"), [("shape", "cannot be loaded as a U-Net"), ("bytes", "cannot be loaded as a U-Net"),
+                                            ("json", "cannot be loaded as a U-Net"), ("missing", "lack 1 tensors of the U-Net")])
+def test_a_damaged_folder_is_named(tmp_path, harm, said):
+    torch.manual_seed(0)
+    network = Denoiser(TINY).network
+    if harm == "missing":
+        state = network.state_dict()
+        state.pop("conv_out.bias")
+        network.save_pretrained(tmp_path)
+        save_file(state, tmp_path / "diffusion_pytorch_model.safetensors", {"format": "pt"})
+    else:
+        network.save_pretrained(tmp_path)
+    config, weights = tmp_path / "config.json", tmp_path / "diffusion_pytorch_model.safetensors"
+    if harm == "shape":
+        config.write_text(config.read_text().replace("32", "48"))
+    elif harm == "bytes":
+        weights.write_bytes(b"nonsense")
+    elif harm == "json":
+        config.write_text("{")
+    with pytest.raises(UsageError, match=said):
+        load_denoiser(tmp_path)

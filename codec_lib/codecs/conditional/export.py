@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import config_from, in_eight_bits, load_checkpoint, save_checkpoint, widened
+from codec_lib.checkpoint import config_from, fill, in_eight_bits, load_checkpoint, save_checkpoint, widened
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
@@ -90,7 +90,7 @@ def load_parts(path: Path, entropy: str | None = None, kind: str = KIND, config:
     c = config_from(config, values["model"])
     model = ConditionalModel(c, space and space(c))
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(_float_parts(c))}
-    model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
+    fill(model, {n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats, Path(path).name)
     tables = CodingTables.from_arrays(_part("tables.", tensors))
     if c.motion == "lattice":
         motion = MotionCoder.from_arrays(_part("motion.", tensors))
@@ -98,7 +98,7 @@ def load_parts(path: Path, entropy: str | None = None, kind: str = KIND, config:
         motion = FusedEntropy(model.flow.entropy, CodingTables.from_arrays(_part("motion_z.", tensors)))
     if c.portable:
         path_ = (FloatEntropy if entropy == "float" else IntegerEntropy)(c)
-        path_.load_state_dict({n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")})
+        fill(path_, {n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")}, Path(path).name)
     elif entropy == "integer":
         raise UsageError(f"the prior of '{Path(path).name}' looks at floats and has no integer form: use entropy 'float'")
     elif c.spatial_prior == "quadtree":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from codec_lib.checkpoint import compact, config_from, load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import compact, config_from, fill, load_checkpoint, save_checkpoint
 from codec_lib.codecs.conditional.export import Parts, save_parts
 from codec_lib.codecs.conditional.export import load_parts as load_conditional_parts
 from codec_lib.codecs.conditional.model import ConditionalModel
@@ -108,5 +108,5 @@ def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str) -> 
     for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
         if found:
-            module.load_state_dict(module.state_dict() | found)
+            fill(module, (module.state_dict() if module is denoiser else {}) | found, path.name)
     return control, prompt

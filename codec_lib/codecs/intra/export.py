@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from codec_lib.checkpoint import config_from, load_checkpoint, save_checkpoint
+from codec_lib.checkpoint import config_from, fill, load_checkpoint, save_checkpoint
 from codec_lib.codecs.intra.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.intra.model import IntraConfig, IntraModel
 from codec_lib.entropy.tables import CodingTables
@@ -46,16 +46,14 @@ def load_parts(path: Path, entropy: str) -> tuple[IntraModel, IntegerEntropy | F
     config = config_from(IntraConfig, values)
     model = IntraModel(config)
     floats = {n: t.float() for n, t in tensors.items() if n.startswith(FLOAT_PARTS)}
-    model.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats)
+    fill(model, {n: t for n, t in model.state_dict().items() if n.startswith("entropy.")} | floats, Path(path).name)
     arrays = {n.removeprefix("tables."): t.numpy() for n, t in tensors.items() if n.startswith("tables.")}
     tables = CodingTables.from_arrays(arrays)
     if entropy == "integer":
         path_ = IntegerEntropy(config)
-        path_.load_state_dict(
-            {n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")}
-        )
+        fill(path_, {n.removeprefix("entropy."): t.float() for n, t in tensors.items() if n.startswith("entropy.")}, Path(path).name)
     else:
         twin, _, _ = load_checkpoint(twin_path(path), TWIN_KIND)
-        model.entropy.load_state_dict({n: t.float() for n, t in twin.items()})
+        fill(model.entropy, {n: t.float() for n, t in twin.items()}, twin_path(path).name)
         path_ = FloatEntropy(config, model.entropy)
     return model, path_, tables, bytes.fromhex(digest)[:4]
