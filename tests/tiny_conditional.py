@@ -11,6 +11,7 @@ from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
+from codec_lib.codecs.conditional.merge import Merge
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.entropy.fit import initial_tables
@@ -31,6 +32,8 @@ def tiny_model(seed=0, **changes):
         model.h_a[-1].weight.mul_(30)
         model.entropy.quality.normal_()  # and something that differs between qualities
         model.entropy.quality_step.normal_()
+        for merge in (m for m in model.modules() if isinstance(m, Merge)):  # and contexts that are looked at
+            merge.conv.weight.normal_(std=0.1)
     return model.eval()
 
 

@@ -204,7 +204,7 @@ def start_from_intra(model: ConditionalModel, intra: IntraModel) -> None:
 def train(args, meter) -> Path:
     """Train the conditional codec as the command line asks, export it, and write its card beside it."""
     config = profile_config(args.profile)
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=config.motion == "lattice")
     intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE)
     intra = load_intra_parts(intra_path, "float")[0]
     recipe = ConditionalRecipe(sequences, intra, config, batch=args.batch, seed=args.seed)

@@ -68,7 +68,7 @@ def squared(difference: Tensor) -> Tensor:
 def train(args, meter) -> Path:
     """Train the contextual codec as the command line asks, export it, and write its card beside it."""
     config, prior = PROFILES[require_size(args.profile)], find_prior(args.profile, args.prior)
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=config.motion == "lattice")
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=config.motion == "lattice")
     intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
     recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, config, args.batch, args.seed)
     if args.start:

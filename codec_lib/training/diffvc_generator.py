@@ -175,7 +175,7 @@ def train(args, meter) -> Path:
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", seed=args.seed, fields=c.motion == "lattice")
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=c.motion == "lattice")
     codec = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT, lattice_shape
 from codec_lib.codecs.conditional.motion_search import luma, search_each
-from codec_lib.errors import MissingData
+from codec_lib.errors import MissingData, UsageError
 from codec_lib.training.data import IMAGE_SUFFIXES, VIDEO_SUFFIXES, load_photographs, training_files
 from codec_lib.training.filmed import film
 from codec_lib.video import read_video
@@ -49,6 +49,8 @@ class Sequences:
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
                  film_share: float = 0.35, fields: bool = True, progress: Callable[[int, int], None] | None = None):
+        if crop < 64 or crop % 64:
+            raise UsageError(f"crops have sides that are multiples of 64, and {crop} is none: give another --crop")
         self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(FIELD_WEIGHTS) if fields else 0
         paths = training_files(folders, VIDEO_SUFFIXES)
         for i, path in enumerate(paths):

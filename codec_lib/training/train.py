@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=100.0, help="training time, earlier runs included (100)")
     parser.add_argument("--steps", type=int, default=None, help="train for so many steps instead")
     parser.add_argument("--batch", type=int, default=8, help="crops a step (8)")
+    parser.add_argument("--crop", type=int, default=256, help="side of the crops of a video codec's training, a multiple of 64 (256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, default=None, metavar="FILE",
                         help="begin with the weights of this checkpoint (and of its float twin beside it)")

@@ -17,7 +17,7 @@ from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, Int
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
-from codec_lib.codecs.conditional.model import Reference
+from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.codecs.conditional.prior import shift_cells, unevenness
 from codec_lib.entropy.container import Packet, latent_digest, read_header, read_stream, write_stream
@@ -136,6 +136,17 @@ def test_what_the_contexts_reach(coding):
         same = torch.equal(model.g_a(x, contexts, u), model.g_a(x, changed, u))
         assert same == (coding == "residual")  # residual coding sees the prediction alone
         assert model(x, reference, nodes, u).reference.x_hat.shape == x.shape
+
+
+def test_training_begins_as_if_there_were_no_contexts():
+    torch.manual_seed(0)
+    model, u = ConditionalModel(TINY), torch.tensor([0.5])
+    x, y_hat = torch.rand(1, 3, 64, 64), torch.randn(1, TINY.y_channels, 4, 4)
+    with torch.no_grad():
+        contexts = model.context(torch.rand(1, 3, 64, 64), None, torch.zeros(1, 2, 64, 64), u, u)
+        other = contexts._replace(c0=-contexts.c0, c1=contexts.c1 + 1, c2=2 * contexts.c2)
+        assert torch.equal(model.g_a(x, contexts, u), model.g_a(x, other, u))
+        assert torch.equal(model.g_s(y_hat, contexts, u)[0], model.g_s(y_hat, other, u)[0])
 
 
 def test_an_unknown_coding_is_refused():

@@ -28,8 +28,7 @@ from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.entropy.container import read_stream
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import MissingWeights
-from codec_lib.training import conditional, diffvc, diffvc_generator
-from codec_lib.training.sequences import Sequences
+from codec_lib.training import conditional
 from codec_lib.video import write_video
 
 PAPER = PROFILES["paper"]
@@ -87,8 +86,6 @@ def data(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
     save_intra(tmp_path / "intra-lab.safetensors", tiny_intra_model(), initial_tables())
     monkeypatch.setitem(PROFILES, "paper", TINY)
-    for module in (diffvc, diffvc_generator):
-        monkeypatch.setattr(module, "Sequences", lambda *a, **k: Sequences(*a, **k, crop=128))
     monkeypatch.setattr(conditional, "FIT_CLIPS", 1)
     monkeypatch.setattr(conditional, "FIT_FRAMES", 3)
     return tmp_path
@@ -97,7 +94,7 @@ def data(tmp_path, monkeypatch):
 def test_it_is_trained_and_codes_with_weights_from_a_folder(cli, data):
     for name in ("diffvc", "diffvc-generator"):
         ran = cli("train", name, "--profile", "paper", "--prior", data / "prior", "--data", data / "clips", "--out",
-                  data / "runs" / name, "--steps", 2, "--batch", 1, "--checkpoint", data / f"{name}-paper.safetensors")
+                  data / "runs" / name, "--steps", 2, "--batch", 1, "--crop", 128, "--checkpoint", data / f"{name}-paper.safetensors")
         assert ran.status == 0, ran.err
     codec = room.load(profile="paper", prior=data / "prior", steps=2, depth=1, cut=float("inf"))
     assert isinstance(codec.generator.prompt, TextPrompt) and codec.generator.denoiser.config.context_tokens == 77

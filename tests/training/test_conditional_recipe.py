@@ -1,7 +1,6 @@
 """The conditional codec's recipe, from the command line to streams, with every kind of network."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -32,7 +31,6 @@ def data(tmp_path, monkeypatch):
     save_intra(tmp_path / "intra.safetensors", tiny_intra_model(), initial_tables())
     monkeypatch.setitem(profiles.SIZES, "lab", TINY)
     monkeypatch.setitem(profiles.SIZES, "paper", TINY_PAPER)
-    monkeypatch.setattr(conditional, "Sequences", partial(Sequences, crop=64))
     monkeypatch.setattr(conditional, "FIT_CLIPS", 2)
     return tmp_path
 
@@ -40,7 +38,7 @@ def data(tmp_path, monkeypatch):
 def train(cli, data, *options):
     """Run `train conditional`; returns the checkpoint it names."""
     ran = cli("train", "conditional", "--data", data / "clips", "--intra", data / "intra.safetensors", "--out", data / "runs" / "x",
-              "--steps", 2, "--batch", 1, *options)
+              "--steps", 2, "--batch", 1, "--crop", 64, *options)
     assert ran.status == 0, ran.err
     return ran.out.split("checkpoint: ")[1].strip()
 

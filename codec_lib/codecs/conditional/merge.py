@@ -12,7 +12,8 @@ class Merge(nn.Module):
     """Features (N, channels, H, W) and context (N, context, H, W), concatenated, to features.
 
     kind: "1x1" or "3x3", a convolution to ``out`` channels; or "concatenate", nothing more. with_context: without it the
-    features go on alone. ``self.channels``: width of what comes out.
+    features go on alone. ``self.channels``: width of what comes out. A 1x1 convolution does not see the context at first: training
+    begins as without one, and what the context brings is what it learns to bring.
     """
 
     def __init__(self, kind: str, channels: int, context: int, out: int, with_context: bool):
@@ -23,6 +24,9 @@ class Merge(nn.Module):
             self.conv, self.channels = nn.Conv2d(seen, out, KERNELS[kind], padding=KERNELS[kind] // 2), out
         else:
             self.conv, self.channels = nn.Identity(), seen
+        if kind == "1x1" and with_context:
+            with torch.no_grad():
+                self.conv.weight[:, channels:] = 0
 
     def forward(self, h: Tensor, context: Tensor) -> Tensor:
         return self.conv(torch.cat([h, context], dim=1) if self.with_context else h)
