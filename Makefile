@@ -35,7 +35,7 @@ $(ENV_STAMP):
 		echo "   new virtual environment with $$python"; "$$python" -m venv --clear .venv; fi
 	@if ! $(PY) -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)"; then \
 		echo "   installing uv $(UV_VERSION), the installer"; \
-		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip -q; \
+		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
 		$(PY) -m pip install -q --disable-pip-version-check "uv==$(UV_VERSION)"; fi
 	@$(PY) -m uv pip sync --python $(PY) --require-hashes requirements.lock
 	@$(PY) -m uv pip install --python $(PY) --no-deps --no-build-isolation -q -e .
