@@ -41,7 +41,7 @@ def test_values_of_another_type_are_refused(wrong, message):
 
 
 def test_commands_can_set_every_choice_of_encoders_and_viewers():
-    assert set(SETTABLE) == {*Structure.__dataclass_fields__, *Sampling.__dataclass_fields__, "diffusion"}
+    assert set(SETTABLE) == {*Structure.__dataclass_fields__, *Sampling.__dataclass_fields__, "diffusion", "prior"}
 
 
 @pytest.mark.parametrize(("codec", "options", "message"), [
