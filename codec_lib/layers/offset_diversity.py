@@ -24,8 +24,8 @@ REACH = 40.0
 class OffsetDiversity(nn.Module):
     """Aligns features (N, C, H, W) with the current frame.
 
-    channels: C. guide: channels of the picture that is looked at too. hidden: width of the network that predicts offsets and masks, at half size. groups: of channels that share
-    an offset; it divides C, and 2 C / groups channels are fused by each filter.
+    channels: C. guide: channels of the picture that is looked at too. hidden: width of the network that predicts offsets and
+    masks, at half size. groups: of channels that share an offset; it divides C, and 2 C / groups channels are fused by each filter.
     """
 
     def __init__(self, channels: int, guide: int, hidden: int, groups: int):

@@ -46,7 +46,8 @@ class FeatureAlignment(nn.Module):
         self.fusion = ContextFusion(c.widths)
 
     def forward(self, features: list[Tensor], x_tilde: Tensor, flow: Tensor) -> list[Tensor]:
-        """features: of the frame before, finest first. x_tilde: its signal, warped, (N, 3, H, W) where frames are coded. flow: (N, 2, H, W), pixels."""
+        """features: of the frame before, finest first. x_tilde: its signal, warped, (N, 3, H, W) where frames are coded. flow:
+        (N, 2, H, W), pixels."""
         flows = [shrink_flow(flow, scale) for scale in self.scales]
         moved = [warp(f, v) for f, v in zip(features, flows, strict=True)]
         moved[0] = self.diverse(features[0], moved[0], F.avg_pool2d(x_tilde, self.fold), flows[0])

@@ -105,7 +105,8 @@ class ConditionalCodec(NeuralCodec):
 
     @torch.inference_mode()
     def encode(self, video: Video, quality: int, progress: Progress | None = None) -> bytes:
-        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64, or what the latents ask for, by repeating the border."""
+        """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64, or what the latents ask for, by repeating
+        the border."""
         self.check_quality(quality)
         packets = []
         for t, coded in enumerate(self.code(video, quality)):

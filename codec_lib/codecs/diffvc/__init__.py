@@ -19,7 +19,8 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
          diffusion: bool = True, device: str = "cpu", channels_last: bool = True, batch: int | None = None, **options):
     """Make DiffVC from its checkpoints and those of the I-frame codec, the autoencoder and the denoiser.
 
-    profile: "lab" (default) or "paper"; "lab-loop", "paper-loop": with the generator in the coding loop, see `codec`. prior: folder in diffusers' format with the image prior; profile paper has no other.
+    profile: "lab" (default) or "paper"; "lab-loop", "paper-loop": with the generator in the coding loop, see `codec`.
+    prior: folder in diffusers' format with the image prior; profile paper has no other.
     checkpoint, generator, intra: other files than those shipped.
     entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
     diffusion: False: show the decoded latents through the autoencoder alone.
