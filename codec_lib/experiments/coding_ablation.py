@@ -1,9 +1,11 @@
 """Table `coding-ablation`: the same P-frame network trained equally, with and without what is said to help.
 
-    lab-residual      the prediction is subtracted, and the networks see the difference only
-    lab-conditional   nothing is subtracted, the networks see the frame and the contexts
-    lab               both: contexts, and the linear part of the transforms works on the difference
-    lab-context       as lab, and the prior looks at the temporal context, in floats
+    lab-residual             the prediction is subtracted, and the networks see the difference only
+    lab-conditional          nothing is subtracted, the networks see the frame and the contexts
+    lab                      both: the linear part of the transforms sees the difference, the deep part the frame and the contexts
+    lab-difference           the networks see the difference and the contexts
+    lab-context              as lab, and the prior looks at the temporal context, in floats
+    lab-difference-context   as lab-difference, with that prior
 
 None but `lab` ships, and that one was trained for longer, so all are taken from a folder of checkpoints that were trained for
 equally long: `conditional-<profile>.safetensors`, as `codec_lib train conditional --profile ...` writes them. I frames are the
@@ -29,7 +31,7 @@ DESCRIPTION = "residual against conditional coding, and what the prior's context
 PAPER: dict = {}
 
 ANCHOR = "lab-residual"
-PROFILES = (ANCHOR, "lab-conditional", "lab", "lab-context")
+PROFILES = (ANCHOR, "lab-conditional", "lab", "lab-difference", "lab-context", "lab-difference-context")
 FRAMES = 12
 """P frames after one I frame are alike; how errors add up over many is what `propagation` is about."""
 BD, WINS, CLIPS = "bd-rate of P frames", "clips won", "clips"

@@ -149,6 +149,21 @@ def test_training_begins_as_if_there_were_no_contexts():
         assert torch.equal(model.g_s(y_hat, contexts, u)[0], model.g_s(y_hat, other, u)[0])
 
 
+def test_coding_a_difference_with_contexts_begins_as_residual_coding():
+    x, x_bar, u = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), torch.tensor([0.5])
+    latents, features = [], []
+    for coding in ("residual", "difference"):
+        torch.manual_seed(0)
+        model = ConditionalModel(replace(TINY, coding=coding))
+        torch.manual_seed(1)
+        torch.nn.init.normal_(model.g_a.head.weight)  # the deep part begins at zero
+        with torch.no_grad():
+            contexts = model.context(x_bar, None, torch.zeros(1, 2, 64, 64), u, u)
+            latents.append(model.g_a(x, contexts, u))
+            features.append(model.g_s(latents[-1], contexts, u)[1])
+    assert torch.equal(*latents) and torch.equal(*features)
+
+
 def test_an_unknown_coding_is_refused():
     with pytest.raises(UsageError, match="coding 'magic' does not exist"):
         ConditionalConfig(coding="magic")

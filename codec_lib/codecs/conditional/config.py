@@ -14,7 +14,7 @@ CELL = 16
 FRAME_STRIDE = 64
 """Sides of frames are multiples of this at least: motion and the hyper-latents of I frames lie at 1/64."""
 CHOICES = {
-    "coding": ("both", "conditional", "residual"),
+    "coding": ("both", "conditional", "difference", "residual"),
     "alignment": ("frame", "features"),
     "motion": ("lattice", "learned"),
     "temporal_prior": ("symbols", "context"),
@@ -38,8 +38,9 @@ class ConditionalConfig:
 
     coding: str = "both"
     """What the prediction is used for. "residual": it is subtracted before coding and added after, and the codec sees the
-    difference only. "conditional": nothing is subtracted, the networks get contexts. "both": contexts, and the linear
-    part of the transforms works on the difference (conditional residual coding, Brand et al. 2023)."""
+    difference only. "difference": the same, and the networks get contexts (conditional residual coding, Brand et al. 2023).
+    "conditional": nothing is subtracted, the networks get contexts. "both": as "difference", but of the frame only the linear part
+    of the transforms sees the difference, the deep part the frame itself."""
     widths: tuple[int, ...] = (96, 160, 224)  # channels of the contexts
     context_blocks: tuple[int, ...] = (2, 2, 1)  # blocks of each scale
     analysis_blocks: tuple[int, ...] = (2, 2, 2)

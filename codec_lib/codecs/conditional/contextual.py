@@ -52,7 +52,7 @@ class ContextualEncoder(nn.Module):
 
     def forward(self, x: Tensor, contexts: Contexts, u: Tensor) -> Tensor:
         difference = x - contexts.x_bar
-        h = F.pixel_unshuffle(difference if self.coding == "residual" else x - self.centre, self.fold)
+        h = F.pixel_unshuffle(difference if self.coding in ("residual", "difference") else x - self.centre, self.fold)
         if self.fold > 1:
             h = self.stem(h)
         for i, scale in enumerate(self.scales):
