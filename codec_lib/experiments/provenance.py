@@ -44,12 +44,14 @@ def digest(config) -> str:
 
 
 def git_state() -> tuple[str, bool | None]:
-    """Commit of the checkout and whether tracked files differ from it; ("unknown", None) outside a checkout."""
+    """Commit of the checkout and whether tracked files differ from it, saved results aside, which a measurement that goes on has
+    changed itself; ("unknown", None) outside a checkout."""
     def git(*args: str) -> str:
         return subprocess.run(["git", *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
 
     try:
-        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--untracked-files=no").strip())
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")
+        return git("rev-parse", "HEAD").strip(), bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", None
 
