@@ -3,7 +3,7 @@
     lab-residual             the prediction is subtracted, and the networks see the difference only
     lab-conditional          nothing is subtracted, the networks see the frame and the contexts
     lab                      both: the linear part of the transforms sees the difference, the deep part the frame and the contexts
-    lab-difference           the networks see the difference and the contexts
+    lab-difference           the networks see the difference and the contexts, and add nothing where nothing moves and nothing is sent
     lab-context              as lab, and the prior looks at the temporal context, in floats
     lab-difference-context   as lab-difference, with that prior
 

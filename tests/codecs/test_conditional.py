@@ -12,7 +12,7 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, stillness
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
-from codec_lib.codecs.conditional.context import moving
+from codec_lib.codecs.conditional.context import MARGIN, moving
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
@@ -162,6 +162,22 @@ def test_coding_a_difference_with_contexts_begins_as_residual_coding():
             latents.append(model.g_a(x, contexts, u))
             features.append(model.g_s(latents[-1], contexts, u)[1])
     assert torch.equal(*latents) and torch.equal(*features)
+
+
+def test_where_nothing_moves_and_nothing_is_sent_a_coder_of_differences_keeps_the_prediction():
+    model, u = tiny_model(coding="difference"), torch.tensor([0.5])
+    x_bar, y_hat = torch.rand(1, 3, 128, 128), torch.zeros(1, TINY.y_channels, 8, 8)
+    flow = torch.zeros(1, 2, 128, 128)
+    flow[..., :16] = 3.0
+    y_hat[0, 0, 6, 6] = 1
+    with torch.no_grad():
+        contexts = model.context(x_bar, None, flow, u, u)
+        changed = (model.g_s(y_hat, contexts, u)[0] != contexts.x_bar).any(dim=1)[0]
+    assert changed[:, :16].any() and changed[80:, 80:].any()
+    by_hand = torch.zeros(128, 128, dtype=torch.bool)
+    by_hand[:, : 16 + MARGIN] = True  # around what moves, in whole squares of the folded pixels
+    by_hand[80:, 80:] = True  # the cell of which something was sent, and those around it
+    assert not changed[~by_hand].any()
 
 
 def test_an_unknown_coding_is_refused():

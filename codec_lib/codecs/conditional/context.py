@@ -56,12 +56,13 @@ def correction_scale(channels: int, c: ConditionalConfig) -> QualityScale:
 
 class Contexts(NamedTuple):
     """x_bar: prediction of the signal, float32 (N, 3, H, W) where that is the frame. c0, c1, c2: contexts at the scales, finest
-    first; where there are two scales, c2 is None."""
+    first; where there are two scales, c2 is None. moves: see `moving`, at the signal's size; None where features are what is moved."""
 
     x_bar: Tensor
     c0: Tensor
     c1: Tensor
     c2: Tensor | None = None
+    moves: Tensor | None = None
 
 
 class ContextMining(nn.Module):
@@ -104,7 +105,8 @@ class ContextMining(nn.Module):
         feature = self.adaptor_i(folded) if feature is None else warp(feature, shrink_flow(flow, self.scales[0]))
         contexts = self._extract(torch.cat([folded, feature], dim=1), u, offset)
         correction = F.pixel_shuffle(self.tail_scale(self.tail(contexts[0]), u), self.fold).float()
-        return Contexts(x_tilde + correction * moving(flow, self.scales[0] // self.fold), *contexts)
+        moves = moving(flow, self.scales[0] // self.fold)
+        return Contexts(x_tilde + correction * moves, *contexts, *[None] * (3 - len(contexts)), moves)
 
     def _from_warped_features(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor) -> Contexts:
         x_tilde = self.space(x_ref, flow)

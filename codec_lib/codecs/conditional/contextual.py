@@ -110,10 +110,21 @@ class ContextualDecoder(nn.Module):
             h = run(getattr(self, f"blocks{scale}"), getattr(self, f"merge{scale}")(h, contexts[1 + i]), u)
         x = self.tail(h)
         x = F.pixel_shuffle(x if self.tail_scale is None else self.tail_scale(x, u), self.fold)
+        if self.coding == "difference" and contexts.moves is not None:
+            x = x * torch.maximum(contexts.moves, F.interpolate(sent(y_hat), scale_factor=self.block))
         if self.linear is not None:
             x = x + F.pixel_shuffle(self.linear(y), self.block)
         start = self.centre if self.coding == "conditional" else contexts.x_bar
         return x.float() + start, self.feature(h)
+
+
+def sent(y_hat: Tensor) -> Tensor:
+    """1 in and around cells of which anything was sent, 0 elsewhere: float32 (N, 1, h, w), from decoded latents (N, C, h, w).
+
+    A decoder that is given a difference of zero adds nothing. One that also sees contexts would still correct what they show,
+    in every frame again, and wear it away (see `context.moving`).
+    """
+    return F.max_pool2d((y_hat.abs().amax(dim=1, keepdim=True) >= 0.5).float(), 3, 1, 1)
 
 
 def _head(width: int, c: ConditionalConfig) -> nn.Module:

@@ -18,6 +18,7 @@ class LatentConfig(ConditionalConfig):
     The rate-distortion trade is bpp + lambda * squared error of latents, summed over channels and positions, a pixel.
     """
 
+    coding: str = "difference"
     signal_channels: int = 16
     signal_stride: int = 8
     fold: int = 1
