@@ -37,11 +37,13 @@ class ConditionalConfig:
     """
 
     coding: str = "both"
-    """What the prediction is used for. "residual": it is subtracted before coding and added after, and the codec sees the
-    difference only. "difference": the same, and the networks get contexts (conditional residual coding, Brand et al. 2023); the decoder's deep
+    """What the prediction is used for.
+
+    "residual": it is subtracted before coding and added after, and the codec sees the difference only.
+    "difference": the same, and the networks get contexts (conditional residual coding, Brand et al. 2023); the decoder's deep
     part adds something only where things move or anything was sent.
-    "conditional": nothing is subtracted, the networks get contexts. "both": as "difference", but of the frame only the linear part
-    of the transforms sees the difference, the deep part the frame itself."""
+    "conditional": nothing is subtracted, the networks get contexts.
+    "both": the linear part of the transforms works on the difference, the deep part sees the frame itself, and contexts."""
     widths: tuple[int, ...] = (96, 160, 224)  # channels of the contexts
     context_blocks: tuple[int, ...] = (2, 2, 1)  # blocks of each scale
     analysis_blocks: tuple[int, ...] = (2, 2, 2)

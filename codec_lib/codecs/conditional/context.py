@@ -91,7 +91,8 @@ class ContextMining(nn.Module):
 
     def forward(self, x_ref: Tensor, feature: Tensor | None, flow: Tensor, u: Tensor, u_ref: Tensor, t: int = 0) -> Contexts:
         """x_ref: what the space has `seen` of the frame before, itself (N, 3, H, W) where frames are coded; feature: (N, F, H/fold,
-        W/fold), None after an I frame; flow: (N, 2, H, W) in pixels; u, u_ref: relative qualities of this frame and of the one before, (N,); t: this frame's number."""
+        W/fold), None after an I frame; flow: (N, 2, H, W) in pixels; u, u_ref: relative qualities of this frame and of the one
+        before, (N,); t: this frame's number."""
         if feature is not None and self.adaptors:
             feature = self.adaptors[ADAPTOR_OF[t % len(ADAPTOR_OF)]](feature)
         if not self.warps_frame:

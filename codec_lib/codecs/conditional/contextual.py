@@ -20,7 +20,8 @@ from codec_lib.layers.blocks import QualityScale, SharedQualityScale, SubpixelUp
 
 
 class ContextualEncoder(nn.Module):
-    """g_a: signal, a frame (N, 3, H, W) in [0, 1] unless a space says otherwise, and contexts to latent (N, C_y, H/16, W/16), in quantiser steps."""
+    """g_a: signal, a frame (N, 3, H, W) in [0, 1] unless a space says otherwise, and contexts to latent (N, C_y, H/16, W/16), in
+    quantiser steps."""
 
     def __init__(self, c: ConditionalConfig):
         super().__init__()

@@ -9,7 +9,8 @@ Three sources are added up into features, on the grid of hidden activations:
 
 and the two steps of the dual prior read them. Through its own features a frame's prior remembers more than one frame back:
 latents of a P frame are nearly all zero and say little about what the picture is like, those of the I frame say it all.
-The published codecs take their temporal prior from float features of the decoder; decoders that compute them differently by one rounding would lose the stream. Symbols cannot differ.
+The published codecs take their temporal prior from float features of the decoder; decoders that compute them differently by one
+rounding would lose the stream. Symbols cannot differ.
 
 With `temporal_prior="context"` such features are a fourth source (`context_prior`), and nothing is rounded to integers.
 """
