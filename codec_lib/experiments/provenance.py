@@ -43,11 +43,11 @@ def digest(config) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def git_state() -> tuple[str, bool | None]:
-    """Commit of the checkout and whether tracked files differ from it, saved results aside, which a measurement that goes on has
+def git_state(folder: Path = Path(__file__).parent) -> tuple[str, bool | None]:
+    """Commit of the checkout that ``folder`` lies in, and whether tracked files differ from it, saved results aside, which a measurement that goes on has
     changed itself; ("unknown", None) outside a checkout."""
     def git(*args: str) -> str:
-        return subprocess.run(["git", *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True).stdout
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")

@@ -1,10 +1,11 @@
 import json
+import subprocess
 
 import pytest
 
 from codec_lib.errors import MissingData, UsageError
 from codec_lib.experiments import records
-from codec_lib.experiments.provenance import digest, provenance
+from codec_lib.experiments.provenance import digest, git_state, provenance
 from codec_lib.experiments.records import Record, Results, all_values, load_results, merge
 
 
@@ -107,3 +108,26 @@ def test_provenance_says_all_and_gives_nobody_away():
 
 def test_config_digest_does_not_depend_on_order():
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
+
+
+def test_code_makes_a_checkout_dirty_and_saved_results_do_not(tmp_path):
+    files = {"code/a.py": tmp_path / "code" / "a.py", "result": tmp_path / "data" / "results" / "r.json", "weights": tmp_path / "data" / "w.bin"}
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("as committed")
+
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@example.org", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "all")
+    folder = tmp_path / "code"
+    commit, dirty = git_state(folder)
+    assert len(commit) == 40 and dirty is False
+    files["result"].write_text("measured further")
+    assert git_state(folder) == (commit, False)
+    for name in ("code/a.py", "weights"):
+        files[name].write_text("changed")
+        assert git_state(folder) == (commit, True), name
+        files[name].write_text("as committed")
