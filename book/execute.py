@@ -10,7 +10,6 @@ does, the chapter runs a second time, so that what it shows is what is saved.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import time

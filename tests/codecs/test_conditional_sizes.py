@@ -11,6 +11,8 @@ from tiny_paper import TINY_PAPER, tiny_paper_model
 
 from codec_lib.checkpoint import config_from
 from codec_lib.codecs.conditional.config import CHOICES, ConditionalConfig
+from codec_lib.codecs.conditional.context import Contexts
+from codec_lib.codecs.conditional.contextual import ContextualDecoder
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.profiles import LAB, PAPER, profile_config, require_profile, with_options
 from codec_lib.errors import UsageError
@@ -42,6 +44,41 @@ def test_the_lab_profile_keeps_the_names_and_shapes_of_its_checkpoint():
     assert size(model) == 10_617_248
 
 
+@pytest.mark.parametrize("profile, expected", [
+    ("lab-residual", 10_447_264),
+    ("lab-conditional", 10_617_248),
+    ("lab-difference", 10_617_248),
+    ("lab-context", 11_576_160),
+    ("lab-difference-context", 11_576_160),
+])
+def test_networks_that_are_compared_are_not_equally_large(profile, expected):
+    assert size(on_meta(profile_config(profile))) == expected
+
+
+def test_the_wide_residual_network_is_as_large_as_the_one_it_is_compared_with():
+    residual, rival = (size(on_meta(profile_config(p))) for p in ("wide-residual", "lab-difference-context"))
+    assert residual == 11_608_768
+    assert 0 <= residual / rival - 1 < 0.003  # what is left is in favour of residual coding
+
+
+@pytest.mark.parametrize("coding", ["residual", "difference", "both"])
+def test_the_mask_keeps_the_deep_part_from_what_stands_still(coding):
+    config = replace(TINY, coding=coding, mask=True)
+    torch.manual_seed(0)
+    decoder, plain = ContextualDecoder(config).eval(), ContextualDecoder(replace(config, mask=False)).eval()
+    torch.nn.init.normal_(decoder.tail.weight, std=0.1)
+    plain.load_state_dict(decoder.state_dict())
+    x_bar = torch.rand(1, 3, 64, 64)
+    scales = [torch.rand(1, c, 64 // s, 64 // s) for c, s in zip(config.widths, config.scales, strict=True)]
+    still = Contexts(x_bar, *scales, torch.zeros(1, 1, 64, 64))
+    nothing, u = torch.zeros(1, config.y_channels, 4, 4), torch.tensor([0.5])
+    with torch.no_grad():
+        assert torch.equal(decoder(nothing, still, u)[0], x_bar)
+        moved = still._replace(moves=torch.ones(1, 1, 64, 64))
+        assert torch.equal(decoder(nothing, moved, u)[0], plain(nothing, moved, u)[0])
+        assert torch.equal(plain(nothing, still, u)[0], x_bar) == (coding == "difference")
+
+
 @pytest.mark.parametrize("coding, expected", [
     ("both", (0.503193, 5406.22, 25.3717)),
     ("residual", (0.500428, 4919.93, 24.9796)),
@@ -49,7 +86,8 @@ def test_the_lab_profile_keeps_the_names_and_shapes_of_its_checkpoint():
     ("difference", (0.503929, 5379.23, 25.6657)),
 ])
 def test_a_seeded_lab_model_codes_as_it_did(coding, expected):
-    """Figures of the commit in which a network with contexts came to start as the one without; another processor may round a latent or two to other integers."""
+    """Figures of the commit in which a network with contexts came to start as the one without; another processor may round a latent
+    or two to other integers."""
     model = tiny_model(coding=coding)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     nodes = torch.randint(-30, 30, (1, 2, 9, 9), generator=torch.Generator().manual_seed(2))
@@ -177,7 +215,7 @@ def test_values_alone_tell_what_was_chosen():
 
 
 @pytest.mark.parametrize("profile, message", [
-    ("huge", "choose from lab, paper"),
+    ("huge", "choose from lab, wide, paper"),
     ("lab-fast", "names 'fast'"),
     ("lab-both", "is called 'lab'"),
     ("lab-context-residual", "is called 'lab-residual-context'"),

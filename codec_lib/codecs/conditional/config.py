@@ -41,7 +41,7 @@ class ConditionalConfig:
 
     "residual": it is subtracted before coding and added after, and the codec sees the difference only.
     "difference": the same, and the networks get contexts (conditional residual coding, Brand et al. 2023); the decoder's deep
-    part adds something only where things move or anything was sent.
+    part adds something only where things move or anything was sent, if the frame is what is moved (``alignment``).
     "conditional": nothing is subtracted, the networks get contexts.
     "both": the linear part of the transforms works on the difference, the deep part sees the frame itself, and contexts."""
     widths: tuple[int, ...] = (96, 160, 224)  # channels of the contexts
@@ -92,6 +92,8 @@ class ConditionalConfig:
     """In how many steps latents are decoded (`codec_lib.entropy.priors`). "dual": two. "quadtree": four."""
     density: str = "gaussian"
     """Of latents around their means: "gaussian" or "laplace"."""
+    mask: bool = False
+    """Whether the decoder's deep part adds something only where things move or anything was sent, whatever the coding."""
     signal_channels: int = 3
     """Of what is coded (`space`). 3: the frame itself."""
     signal_stride: int = 1

@@ -75,7 +75,7 @@ class ContextualDecoder(nn.Module):
     def __init__(self, c: ConditionalConfig):
         super().__init__()
         self.coding, self.fold, self.scales, self.gain_scale = c.coding, c.fold, c.scales, c.gain_scale
-        self.centre, self.block = c.centre, c.block
+        self.centre, self.block, self.masked = c.centre, c.block, c.mask or c.coding == "difference"
         channels = (c.fine_width or c.widths[0], *c.widths[1:])  # before the context joins
         self.gain = (SharedQualityScale(channels[c.gain_scale], c.anchors) if c.gain_scale is not None else
                      QualityScale(c.y_channels, c.anchors, first=c.step(c.lambda_low), last=c.step(c.lambda_high)))
@@ -111,7 +111,7 @@ class ContextualDecoder(nn.Module):
             h = run(getattr(self, f"blocks{scale}"), getattr(self, f"merge{scale}")(h, contexts[1 + i]), u)
         x = self.tail(h)
         x = F.pixel_shuffle(x if self.tail_scale is None else self.tail_scale(x, u), self.fold)
-        if self.coding == "difference" and contexts.moves is not None:
+        if self.masked and contexts.moves is not None:
             x = x * torch.maximum(contexts.moves, F.interpolate(sent(y_hat), scale_factor=self.block))
         if self.linear is not None:
             x = x + F.pixel_shuffle(self.linear(y), self.block)
@@ -122,8 +122,8 @@ class ContextualDecoder(nn.Module):
 def sent(y_hat: Tensor) -> Tensor:
     """1 in and around cells of which anything was sent, 0 elsewhere: float32 (N, 1, h, w), from decoded latents (N, C, h, w).
 
-    A decoder that is given a difference of zero adds nothing. One that also sees contexts would still correct what they show,
-    in every frame again, and wear it away (see `context.moving`).
+    A residual decoder that is sent nothing adds nothing that depends on the picture. One that also sees contexts would still
+    correct what they show, in every frame again, and wear it away (see `context.moving`).
     """
     return F.max_pool2d((y_hat.abs().amax(dim=1, keepdim=True) >= 0.5).float(), 3, 1, 1)
 

@@ -1,10 +1,12 @@
-"""Names of configurations: two sizes, and what was chosen otherwise than there.
+"""Names of configurations: three sizes, and what was chosen otherwise than there.
 
     lab                     what ships
     paper                   P frames of DCVC-DC
     lab-residual            lab with coding="residual"
+    lab-difference          lab with coding="difference"
     lab-context             lab with temporal_prior="context", the papers' float prior
     lab-residual-context    lab with both
+    wide-residual           residual coding with as many parameters as lab-difference-context, and its mask
 
 The name of a profile stands in its streams and names its checkpoint, so each configuration has one name only: choices come in the
 order of `CHOICES`, and none that the size makes anyway.
@@ -31,7 +33,10 @@ PAPER = ConditionalConfig(
 )
 """P frames of DCVC-DC (Li et al. 2023): 19,778,563 parameters. Widths and blocks from its official code, papers.md 4.1."""
 
-SIZES = {"lab": LAB, "paper": PAPER}
+WIDE = replace(LAB, analysis_blocks=(2, 3, 3), synthesis_blocks=(4, 4, 4), prior_width=288, mask=True)
+"""The lab networks a tenth larger, so that residual coding, which has no contexts to read, can be as large as coding that has."""
+
+SIZES = {"lab": LAB, "wide": WIDE, "paper": PAPER}
 CHOICE_OF = {value: choice for choice, values in CHOICES.items() for value in values}
 INTRA_PROFILE = "lab"
 """I-frame codec of every profile. DCVC-DC's own intra network is not here; I frames of the lab codec serve."""
