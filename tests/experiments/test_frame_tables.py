@@ -197,7 +197,8 @@ def test_the_ablation_compares_what_the_folder_holds(tmp_path, monkeypatch, resu
 
 def test_a_clip_is_won_by_fewer_bits():
     log = PointLog("coding-ablation", {}, {})
-    for profile, factor in (("lab-residual", 1.0), ("lab-conditional", 0.8)):
+    for profile, factor in (("lab-residual", 1.0), ("wide-residual", 0.9), ("lab-conditional", 0.8),
+                            ("lab-difference-context", 0.72)):
         for clip, more in (("a", 1.0), ("b", 1.5 if profile == "lab-conditional" else 1.0)):
             for q in range(5):
                 record = code_clip(tiny_intra_codec(), film(1), 3).record
@@ -209,6 +210,9 @@ def test_a_clip_is_won_by_fewer_bits():
     name = "conditional@lab-conditional"
     assert (first[name], second[name], mean[name]) == (pytest.approx(-20), pytest.approx(20), pytest.approx(0, abs=1e-6))
     assert (won[name], of[name]) == (1, 2) and first["conditional@lab"] is None
+    assert first["conditional@lab-difference-context"] == pytest.approx(-28) and won["conditional@lab-difference-context"] == 2
+    assert first["at equal network"] == second["at equal network"] == mean["at equal network"] == pytest.approx(-20)
+    assert (won["at equal network"], of["at equal network"]) == (2, 2)
 
 
 # ---- propagation
