@@ -8,8 +8,11 @@ import torch
 from tiny_conditional import moving_video, tiny_motion
 from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc, tiny_latent_model, tiny_networks
 
+from codec_lib.codecs.conditional import motion_stream
 from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.diffvc import load
+from codec_lib.codecs.diffvc.config import ERROR_OF_LATENTS, LatentConfig
 from codec_lib.codecs.diffvc.export import (
     GeneratorConfig,
     load_codec_parts,
@@ -19,10 +22,13 @@ from codec_lib.codecs.diffvc.export import (
     save_generator,
 )
 from codec_lib.codecs.diffvc.generator import Sampling
+from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.diffusion.reuse import calls_per_period
 from codec_lib.entropy.container import read_header, read_stream
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import BitstreamError, MissingWeights, UsageError
+from codec_lib.layers.blocks import relative
+from codec_lib.video import clips
 
 
 class Named(NamedTuple):
@@ -145,3 +151,29 @@ def test_what_cannot_be_asked_for():
         load(profile="lab-loop", depth=10)
     with pytest.raises(UsageError, match="entropy path"):
         load(entropy="maybe")
+
+
+def test_errors_of_latents_come_out_of_the_autoencoder_as_stated():
+    """`ERROR_OF_LATENTS` stands between two scales of lambda: it is measured, on the shipped autoencoder and a bundled clip."""
+    autoencoder = find_prior("lab", None).autoencoder().eval()
+    x = clips("sample:parallax", frames=1)[0].frames[:, :, :256, :320].float() / 255
+    with torch.inference_mode():
+        y = autoencoder.encode(x)
+        noise = 0.2 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+        off = 255 * (autoencoder.decode(y + noise) - autoencoder.decode(y))
+    assert (off.pow(2).sum() / 3 / noise.pow(2).sum()).item() == pytest.approx(ERROR_OF_LATENTS, rel=0.05)
+
+
+def test_motion_is_worth_as_much_as_what_it_saves():
+    """A motion search minimises errors of pixels, so it is told lambda in pixels; in latents' own it would send every detail."""
+    config, u = LatentConfig(), torch.tensor([0.0, 1.0])
+    assert torch.allclose(config.pixel_lambdas(u), config.lambdas(u) / ERROR_OF_LATENTS)
+    assert torch.equal(ConditionalConfig().pixel_lambdas(u), ConditionalConfig().lambdas(u))
+    weights = []
+    codec, video = tiny_diffvc(diffusion=False), moving_video(2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(motion_stream, "search", lambda now, before, weight, previous: weights.append(weight) or
+                      np.zeros((2, now.shape[0] // 8 + 1, now.shape[1] // 8 + 1), np.int16))
+        codec.encode(video, 9)
+    expected = 1 / float(codec.config.pixel_lambdas(relative(9, codec.config)))
+    assert weights == [pytest.approx(expected)]

@@ -156,3 +156,7 @@ class ConditionalConfig:
     def lambdas(self, u: Tensor) -> Tensor:
         """Rate-distortion trade at relative quality u, log-spaced."""
         return self.lambda_low * (self.lambda_high / self.lambda_low) ** u
+
+    def pixel_lambdas(self, u: Tensor) -> Tensor:
+        """The same trade in squared error of pixels on the 0..255 scale, bpp + lambda * MSE, which is what motion is searched for."""
+        return self.lambdas(u)

@@ -45,7 +45,7 @@ class LatticeStream:
 
     def estimate(self, frame: Tensor, state: State, u: Tensor, quality: int) -> FrameMotion:
         """frame: uint8 (1, 3, H, W), sides multiples of 64."""
-        weight = WEIGHT_TIMES_LAMBDA / float(self.config.lambdas(u))
+        weight = WEIGHT_TIMES_LAMBDA / float(self.config.pixel_lambdas(u))
         return self._known(search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion))
 
     def push(self, encoder: Encoder, motion: FrameMotion, state: State, quality: int) -> tuple:
