@@ -203,6 +203,9 @@ def test_qualities_follow_the_structure():
     assert kinds(stream) == "IPPIPPI"
     assert [p.payload[0] & 0x3F for p in read_stream(stream)[1]] == [13, 11, 8, 13, 11, 8, 13]
     assert [Structure(intra_offset=9).quality(0, q, True, 15) for q in (0, 15)] == [9, 15]
+    sloped = Structure(intra_offset=5, intra_slope=0.5, still_offset=4)
+    assert [sloped.quality(0, q, True, 63) for q in (0, 20, 60)] == [5, 15, 35]
+    assert sloped.quality(0, 20, True, 63, still=1.0) == 19 and sloped.quality(1, 20, False, 63) == 20
 
 
 def test_a_cut_of_scene_becomes_an_i_frame():
@@ -211,7 +214,7 @@ def test_a_cut_of_scene_becomes_an_i_frame():
     assert kinds(tiny_codec(structure=Structure(cut=0.5)).encode(video, 9)) == "IPPIPP"
 
 
-@pytest.mark.parametrize("wrong", [{"intra_period": -1}, {"cut": 0}, {"offsets": ()}])
+@pytest.mark.parametrize("wrong", [{"intra_period": -1}, {"cut": 0}, {"offsets": ()}, {"intra_slope": -1.0}])
 def test_impossible_structures_are_refused(wrong):
     with pytest.raises(UsageError, match="must be"):
         Structure(**wrong)

@@ -8,6 +8,7 @@ Learned motion is itself hyper-latents and latents.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class Structure:
 
     intra_period: frames between I frames; 0: only the first (and where nothing else helps, see ``cut``).
     intra_offset: how much the quality of I frames is above that asked for.
+    intra_slope: by how much it rises with that asked for; 1: with all of it, 0: it is ``intra_offset`` throughout.
     still_offset: how much more, where the next frame stands still, in proportion to the share of it that does (`stillness`): what
         an I frame has is then kept for long.
     offsets: the same for P frames, by number of the frame modulo their count (hierarchical quality).
@@ -58,18 +60,22 @@ class Structure:
 
     intra_period: int = 0
     intra_offset: int = 14
+    intra_slope: float = 1.0
     still_offset: int = 9
     offsets: tuple[int, ...] = (0, 0, 0, 0)
     cut: float = 0.5
 
     def __post_init__(self):
-        if self.intra_period < 0 or self.cut <= 0 or not self.offsets:
-            raise UsageError("intra_period must be 0 or more, cut positive, offsets at least one number")
+        if self.intra_period < 0 or self.cut <= 0 or not self.offsets or not 0 <= self.intra_slope < math.inf:
+            raise UsageError("intra_period and intra_slope must be 0 or more, cut positive, offsets at least one number")
 
     def quality(self, t: int, asked: int, intra: bool, highest: int, still: float = 0.0) -> int:
         """Quality of frame t. still: share of the next frame that stands still, for an I frame."""
-        offset = self.intra_offset + round(still * self.still_offset) if intra else self.offsets[t % len(self.offsets)]
-        return min(max(asked + offset, 0), highest)
+        if intra:
+            wanted = round(self.intra_slope * asked) + self.intra_offset + round(still * self.still_offset)
+        else:
+            wanted = asked + self.offsets[t % len(self.offsets)]
+        return min(max(wanted, 0), highest)
 
 
 class ConditionalCodec(NeuralCodec):
@@ -80,6 +86,7 @@ class ConditionalCodec(NeuralCodec):
     """
 
     name = "conditional"
+    usual = Structure()
 
     def __init__(self, model: ConditionalModel, entropy: IntegerEntropy | ContextEntropy | FusedEntropy,
                  tables: CodingTables, motion: MotionCoder | FusedEntropy, intra: IntraCodec, checkpoint: bytes, *,
@@ -94,7 +101,7 @@ class ConditionalCodec(NeuralCodec):
         self.latents = LatentStream(entropy, tables, c.y_channels, c.z_channels, *how, z_stride=4 * c.latent_stride)
         self.motion_stream = (LatticeStream(motion, c, self.device) if c.motion == "lattice" else
                               LearnedStream(model.flow, motion, tables, c, *how))
-        self.structure = structure or Structure()
+        self.structure = structure or self.usual
         entropy.check()
 
     @property

@@ -9,13 +9,13 @@ of a stream is the same everywhere; but pictures in the loop are floats upon flo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec
+from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.generator import Generator
 from codec_lib.codecs.diffvc.prompt import ratio
@@ -24,6 +24,18 @@ from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.entropy.container import Packet, StreamHeader
 from codec_lib.layers.blocks import relative
 from codec_lib.layers.warping import shrink_flow, warp
+
+
+@dataclass(frozen=True)
+class LatentStructure(Structure):
+    """`Structure` with I frames whose qualities span less than those of P frames.
+
+    I frames come from a codec of pixels. At low rates they have to be much better than what is asked for, since P frames live on
+    them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
+    """
+
+    intra_offset: int = 16
+    intra_slope: float = 0.5
 
 
 class DiffVCCodec(ConditionalCodec):
@@ -35,6 +47,7 @@ class DiffVCCodec(ConditionalCodec):
     """
 
     name = "diffvc"
+    usual = LatentStructure()
 
     def __init__(self, model, entropy, tables, motion, intra, checkpoint: bytes, *, generator: Generator | None = None,
                  loop: bool = False, **options):
