@@ -29,7 +29,7 @@ from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
 from codec_lib.diffusion.denoiser import Denoiser
-from codec_lib.diffusion.process import add_noise, level, target, to_data
+from codec_lib.diffusion.process import add_noise, level, signal_and_noise, to_data
 from codec_lib.diffusion.schedule import scaled_linear
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import UsageError
@@ -46,7 +46,7 @@ PROMPT_KEPT = 0.9
 """Share of the samples that are told their quantisation; the others get the empty prompt, so that one model can do without."""
 PERCEPTUAL_FROM = 0.4
 """Share of the training after which LPIPS counts."""
-PERCEPTUAL_WEIGHT = 0.5
+PERCEPTUAL_WEIGHT = 1.0
 """Of LPIPS beside the squared error of predicted noise."""
 SHOWN = 4
 """Samples of a batch whose LPIPS is taken."""
@@ -100,7 +100,9 @@ class GeneratorRecipe(Recipe):
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
-            distance = self.distance(y_0[which], coded.x[which]) * level(self.schedule.alpha_bar.sqrt(), n[which], error)
+            distance = self.distance(y_0[which], coded.x[which])
+            if not self.config.shortcut:  # then what is predicted in much noise says little
+                distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
             loss = loss + PERCEPTUAL_WEIGHT * distance.mean()
             figures["lpips"] = distance.mean().item()
         return loss, {"loss": loss.item()} | figures
@@ -116,8 +118,10 @@ class GeneratorRecipe(Recipe):
             context = torch.where(told.to(eps.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
         residuals = self.model["control"](y_n, timestep, context, coded.y_hat, coded.c0)
         output = denoiser(y_n, timestep, context, residuals).float()
-        error = (output - target(self.schedule, coded.y, eps, n, kind)).pow(2).mean(dim=(1, 2, 3))
-        return error, to_data(self.schedule, y_n, output, n, kind)
+        y_0 = self.model["control"].predicted(to_data(self.schedule, y_n, output, n, kind), coded.y_hat, timestep)
+        a, s = signal_and_noise(self.schedule, n, y_0)
+        error = (a / s * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3))  # of the noise that y_0 leaves
+        return error, y_0
 
     def distance(self, y_0: Tensor, x: Tensor) -> Tensor:
         """LPIPS, (N,), of a square somewhere in the pictures of latents y_0 (N, C, h, w), against frames x, uint8 (N, 3, H, W). What a
@@ -181,7 +185,7 @@ def train(args, meter) -> Path:
     codec.model.quantise = True
     set_quantise(codec.model.entropy, c.portable)
     low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
-    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, low=low, high=high,
+    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
     recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)

@@ -7,6 +7,7 @@ import torch
 from tiny_diffvc import SMALL, TINY_UNET, tiny_networks
 from tiny_prior import save_text_encoder
 
+from codec_lib.codecs.diffvc.control import LEVELS, QUICKER, Shortcut
 from codec_lib.codecs.diffvc.generator import Generator, Sampling
 from codec_lib.codecs.diffvc.prompt import TextPrompt, quantisation_ratio
 from codec_lib.diffusion.reuse import calls_per_period
@@ -36,6 +37,30 @@ def test_an_untrained_control_leaves_the_prior_as_it_is():
         residuals = control(y, 300, context, hint.expand(2, -1, -1, -1), c0.expand(2, -1, -1, -1))
         assert not any(r.any() for r in (*residuals[0], residuals[1]))
         assert torch.equal(denoiser(y, 300, context, residuals), denoiser(y, 300, context))
+
+
+def test_a_shortcut_begins_at_nothing_and_goes_as_far_as_it_has_learned():
+    y_0, y_hat = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    shortcut = Shortcut(4)
+    assert torch.equal(shortcut(y_0, y_hat, torch.tensor(1000)), y_0)
+    with torch.no_grad():  # shares from nothing at no noise to 1 at most, the same for all channels
+        shortcut.weight.copy_((torch.arange(LEVELS + 1) / LEVELS / QUICKER).repeat_interleave(4))
+    assert torch.allclose(shortcut(y_0, y_hat, torch.tensor(1000)), y_hat, atol=1e-6)
+    assert torch.allclose(shortcut(y_0, y_hat, torch.tensor(0)), y_0)
+    found = shortcut(y_0, y_hat, torch.tensor([333, 999]))
+    expected = torch.stack([y + g * (h - y) for y, h, g in zip(y_0, y_hat, (0.333, 0.999), strict=True)])
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_what_is_drawn_goes_the_shortcut():
+    """With the whole of it, the decoded latent is all that is ever seen, and what is drawn in the end."""
+    denoiser, control, prompt = tiny_networks()
+    control.shortcut = Shortcut(SMALL.signal_channels)
+    with torch.no_grad():
+        control.shortcut.weight.fill_(1 / QUICKER)
+    y_hat, c0 = torch.randn(1, SMALL.signal_channels, 8, 8), torch.randn(1, SMALL.widths[0], 8, 8)
+    drawn = Generator(denoiser, control, prompt, Sampling(steps=3, depth=3)).latent(y_hat, c0, torch.ones(1), 1)
+    assert torch.allclose(drawn, y_hat, atol=1e-4)
 
 
 def test_a_trained_control_listens_to_both_parts_of_its_hint():

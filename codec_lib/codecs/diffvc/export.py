@@ -34,13 +34,14 @@ to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5);
 @dataclass(frozen=True)
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
-    unlocked: which weights of the denoiser learn, one of `UNLOCKED`. low, high: ratios that a learned prompt tells apart. prior: digest (first four bytes) of the denoiser it was trained with,
-    codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
+    unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
+    tells apart. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
     prompt: str = "learned"
     unlocked: str = "decoder"
+    shortcut: bool = False
     low: float = 0.1
     high: float = 10.0
     prior: str = ""
@@ -65,7 +66,7 @@ def load_codec_parts(path: Path, autoencoder: Autoencoder, entropy: str | None =
 
 def made(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None = None) -> tuple[Control, nn.Module | None]:
     """Control network and prompt of a denoiser, before training. folder: of the prior in diffusers' format, for a prompt of text."""
-    return Control(denoiser, config.hint_channels, config.stem), _prompt(config, denoiser, folder)
+    return Control(denoiser, config.hint_channels, config.stem, config.shortcut), _prompt(config, denoiser, folder)
 
 
 def _prompt(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None) -> nn.Module | None:

@@ -102,7 +102,8 @@ class Generator:
         def predict(z_n: Tensor, n: int) -> Tensor:
             timestep = self.schedule.timesteps[n].to(z_n.device)
             residuals = self.control(z_n, timestep, context, y_hat, c0)
-            return to_data(self.schedule, z_n, self.denoiser(z_n, timestep, context, residuals), n, kind)
+            y_0 = to_data(self.schedule, z_n, self.denoiser(z_n, timestep, context, residuals), n, kind)
+            return self.control.predicted(y_0, y_hat, timestep)
 
         return predict
 
