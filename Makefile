@@ -28,10 +28,11 @@ help: ## list what can be made
 env: $(ENV_STAMP) ## make the environment in .venv
 	@echo "== environment ready: source .venv/bin/activate"
 
+# uv takes itself away from an environment that it made, so one of those is made anew.
 $(ENV_STAMP):
 	@echo "== environment: .venv, the exact versions of requirements.lock"
 	@python=$$(tools/find_python); \
-	if ! [ -x $(PY) ] || ! $(PY) -c 'import sys' 2>/dev/null; then \
+	if ! [ -x $(PY) ] || ! $(PY) -c 'import sys' 2>/dev/null || grep -qs '^uv = ' .venv/pyvenv.cfg; then \
 		echo "   new virtual environment with $$python"; "$$python" -m venv --clear .venv; fi
 	@if ! $(PY) -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)"; then \
 		echo "   installing uv $(UV_VERSION), the installer"; \
