@@ -58,7 +58,7 @@ class Pool:
         c, lead = self.codec, self.random.randint(0, LEAD)
         x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
         u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
-        reference, found, r = c.intra_reference(x[0], (u + 0.1).clamp(0, 1)), [], ratio(c.model, u)
+        reference, found, r = c.intra_reference(x[0], c.intra_quality(u, self.random.random())), [], ratio(c.model, u)
         for t in range(1, len(x)):
             coded = c.p_frame(x[t], reference, motion[t - 1], u)
             reference = left(coded)

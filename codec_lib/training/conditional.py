@@ -34,7 +34,7 @@ from codec_lib.training.card import write_card
 from codec_lib.training.conditional_schedule import schedule_of
 from codec_lib.training.loop import Recipe
 from codec_lib.training.loop import train as run_training
-from codec_lib.training.sequences import Sequences
+from codec_lib.training.sequences import FIELD_WEIGHTS, Sequences
 from codec_lib.video.clip import Video
 
 WHAT = {
@@ -105,7 +105,7 @@ class ConditionalRecipe(Recipe):
         x, motion = self.batch_of(self.batch, 1 + lead + stage.frames)
         u = torch.tensor([self.random.random() for _ in range(self.batch)], device=x.device)
         cost, bpp, mse = torch.zeros(self.batch, device=x.device), [], []
-        reference = self.intra_reference(x[0], (u + self.random.uniform(*INTRA_BETTER)).clamp(0, 1))
+        reference = self.intra_reference(x[0], self.intra_quality(u, self.random.random()))
         for t in range(1, len(x)):
             u_t = (u + self.random.uniform(-jitter, jitter)).clamp(0, 1)
             with torch.set_grad_enabled(t > lead):
@@ -130,6 +130,10 @@ class ConditionalRecipe(Recipe):
         device = next(self.model.parameters()).device
         self.intra.to(device)
         return tuple(part.to(device) for part in self.sequences.batch(n, length))
+
+    def intra_quality(self, u: Tensor, share: float) -> Tensor:
+        """Relative quality of the I frame before P frames of quality u (N,). share: 0 to 1, from the worst to the best."""
+        return (u + INTRA_BETTER[0] + share * (INTRA_BETTER[1] - INTRA_BETTER[0])).clamp(0, 1)
 
     def intra_reference(self, x: Tensor, u: Tensor) -> Reference:
         """What an I frame of relative quality u leaves to the first P frame."""
@@ -204,7 +208,8 @@ def start_from_intra(model: ConditionalModel, intra: IntraModel) -> None:
 def train(args, meter) -> Path:
     """Train the conditional codec as the command line asks, export it, and write its card beside it."""
     config = profile_config(args.profile)
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=config.motion == "lattice")
+    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed,
+                          searches=FIELD_WEIGHTS if config.motion == "lattice" else ())
     intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE)
     intra = load_intra_parts(intra_path, "float")[0]
     recipe = ConditionalRecipe(sequences, intra, config, batch=args.batch, seed=args.seed)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.model import ConditionalModel
+from codec_lib.codecs.conditional.motion_stream import WEIGHT_TIMES_LAMBDA
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.conditional.reference import PFrame, Reference
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
@@ -25,6 +27,9 @@ from codec_lib.training.card import write_card
 from codec_lib.training.conditional import ConditionalRecipe, export
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
+
+INTRA_RANGE = (-0.1, 0.25)
+"""Around the usual relative quality of I frames, those of the training: upwards by more, since frames that stand still have better ones."""
 
 WHAT = (
     "The contextual codec of DiffVC: motion on a lattice, temporal contexts, contextual encoder and decoder of latents of the lab "
@@ -51,6 +56,12 @@ class ContextualRecipe(ConditionalRecipe):
     def begun(self, config: LatentConfig) -> ConditionalModel:
         return ConditionalModel(config, Latents(self.autoencoder, config))
 
+    def intra_quality(self, u: Tensor, share: float) -> Tensor:
+        """See `ConditionalRecipe.intra_quality`: around what `LatentStructure` gives I frames, whose codec has another scale."""
+        usual = DiffVCCodec.usual
+        middle = usual.intra_offset / (self.model.config.n_qualities - 1) + usual.intra_slope * u
+        return (middle + INTRA_RANGE[0] + share * (INTRA_RANGE[1] - INTRA_RANGE[0])).clamp(0, 1)
+
     def prediction(self, x: Tensor, reference: Reference, u: Tensor) -> tuple[Tensor, Tensor]:
         bpp, mse = super().prediction(x, reference, u)
         return bpp, MOTION_WEIGHT * mse
@@ -58,6 +69,12 @@ class ContextualRecipe(ConditionalRecipe):
     def errors(self, coded: PFrame, x: Tensor) -> tuple[Tensor, Tensor]:
         y = coded.signal.detach()
         return squared(coded.reference.signal - y), squared(coded.x_bar - y)
+
+
+def training_clips(args, config: LatentConfig) -> Sequences:
+    """What the command line names, with motion as the encoder would search it at a quarter and at three quarters of the qualities."""
+    searches = (WEIGHT_TIMES_LAMBDA / config.pixel_lambdas(torch.tensor([0.25, 0.75]))).tolist() if config.motion == "lattice" else ()
+    return Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, searches=tuple(round(w) for w in searches))
 
 
 def squared(difference: Tensor) -> Tensor:
@@ -68,7 +85,7 @@ def squared(difference: Tensor) -> Tensor:
 def train(args, meter) -> Path:
     """Train the contextual codec as the command line asks, export it, and write its card beside it."""
     config, prior = PROFILES[require_size(args.profile)], find_prior(args.profile, args.prior)
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=config.motion == "lattice")
+    sequences = training_clips(args, config)
     intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
     recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, config, args.batch, args.seed)
     if args.start:

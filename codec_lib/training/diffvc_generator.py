@@ -1,8 +1,13 @@
 """The diffusion decoder of DiffVC, stages 7 and 8 of papers.md 1.5: ControlNet, prompt and what is unlocked of the denoiser learn to
-predict the noise in latents of frames whose coded form is the hint; the contextual codec stays as it is.
+see the clean latent of a frame in a noisy one, with its coded form as the hint; the contextual codec stays as it is.
 
-Where LPIPS can be had, the last part of the training adds it, of what the predicted latent decodes to: noise that is predicted in the
-mean gives pictures that are blurred in the mean, as long as a network is small, and a viewer minds blur more than squared error does.
+Where LPIPS can be had, most of the training adds it, of what the predicted latent decodes to: predictions that are right in the
+mean give pictures that are blurred in the mean, as long as a network is small, and a viewer minds blur more than squared error does.
+
+The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
+latent. What it is shown is not only the noised truth, but also the noised decoded latent and noised predictions of its own, since
+that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
+before worse. And the decoder of latents is tuned along with it.
 """
 
 from __future__ import annotations
@@ -12,22 +17,26 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from codec_lib.checkpoint import checkpoint_path
+from codec_lib.checkpoint import checkpoint_path, fill
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.diffvc.config import require_size
+from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.export import (
+    DECODER,
     GENERATOR,
     PROMPTS,
     GeneratorConfig,
     learned,
     load_codec_parts,
+    load_generator,
     made,
     save_generator,
 )
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
+from codec_lib.diffusion.autoencoder import Autoencoder
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.process import add_noise, level, signal_and_noise, to_data
 from codec_lib.diffusion.schedule import scaled_linear
@@ -37,18 +46,21 @@ from codec_lib.metrics import metric
 from codec_lib.metrics.lpips_metric import load_lpips
 from codec_lib.training.card import write_card
 from codec_lib.training.coded_frames import CodedFrames, Pool
-from codec_lib.training.diffvc import ContextualRecipe
+from codec_lib.training.diffvc import ContextualRecipe, training_clips
 from codec_lib.training.loop import Recipe
 from codec_lib.training.loop import train as run_training
-from codec_lib.training.sequences import Sequences
 
 PROMPT_KEPT = 0.9
 """Share of the samples that are told their quantisation; the others get the empty prompt, so that one model can do without."""
-PERCEPTUAL_FROM = 0.4
-"""Share of the training after which LPIPS counts."""
+PERCEPTUAL_FROM = {False: 0.4, True: 0.1}
+"""Share of the training after which LPIPS counts, without and with a shortcut."""
 PERCEPTUAL_WEIGHT = 1.0
-"""Of LPIPS beside the squared error of predicted noise."""
-SHOWN = 4
+"""Of LPIPS beside the squared error of predicted noise, or of predicted latents."""
+PIXEL_WEIGHT = 10.0
+"""Of the pictures' squared error on the 0..1 scale beside LPIPS, which alone would let colours drift."""
+TRUE, CODED = 0.15, 0.25
+"""Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from a prediction."""
+SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 SIDE = 128
 """Of the square of a picture of which it is taken, in pixels."""
@@ -62,10 +74,12 @@ BAD_AT = "It draws what a few hundred photographs and a few dozen clips have tau
 
 
 class GeneratorRecipe(Recipe):
-    """Mean squared error of the predicted noise, at steps spread evenly over the batch; later also LPIPS.
+    """Mean squared error of the predicted noise, or with a shortcut of the clean latent, at steps spread evenly over the batch;
+    later also LPIPS.
 
     codec: a `ContextualRecipe` whose model is trained; it codes the training clips. denoiser: the prior. prompt_kept: share of the
     samples that are told their quantisation. folder: of the prior, for prompts of text. net: LPIPS backbone; None: without LPIPS.
+    decoder: an autoencoder whose decoder is to be tuned, where config says so; not the one that the codec looks through.
     """
 
     name = GENERATOR
@@ -73,9 +87,10 @@ class GeneratorRecipe(Recipe):
     clip = 1.0
 
     def __init__(self, codec: ContextualRecipe, denoiser: Denoiser, config: GeneratorConfig, batch: int = 16, seed: int = 0,
-                 prompt_kept: float = PROMPT_KEPT, folder: Path | None = None, net: str | None = "squeeze"):
+                 prompt_kept: float = PROMPT_KEPT, folder: Path | None = None, net: str | None = "squeeze",
+                 decoder: Autoencoder | None = None):
         self.denoiser, self.config, self.batch, self.prompt_kept = denoiser, config, batch, prompt_kept
-        self.pool, self.autoencoder = Pool(codec, seed), codec.autoencoder
+        self.pool, self.decoder = Pool(codec, seed), decoder if config.decoder else codec.autoencoder
         control, prompt = made(config, denoiser, folder)
         names = learned(config, denoiser)
         for name, p in denoiser.named_parameters():
@@ -83,68 +98,106 @@ class GeneratorRecipe(Recipe):
         self.model = nn.ModuleDict({"denoiser": denoiser, "control": control})
         if prompt is not None:
             self.model["prompt"] = prompt
+        if config.decoder:
+            for name, p in self.decoder.named_parameters():
+                p.requires_grad_(name.startswith(DECODER))
+            self.model["decoder"] = self.decoder
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
         self.lpips = load_lpips(net) if net else None
         self.perceptual = False
 
     def at(self, progress: float) -> None:
-        self.perceptual = self.lpips is not None and progress >= PERCEPTUAL_FROM
+        self.perceptual = self.lpips is not None and progress >= PERCEPTUAL_FROM[self.config.shortcut]
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         coded = self.pool.draw(self.batch, self.generator)
         offset = torch.rand((), generator=self.generator)
         n = 1 + (((torch.arange(self.batch) + offset) / self.batch) * len(self.schedule)).long()
         told = torch.rand(self.batch, generator=self.generator) < self.prompt_kept
-        error, y_0 = self.predicted(coded, n, told, self.generator)
+        error, y_0 = self.predicted(coded, self.noisy(coded, n, told), n, told)
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
-            distance = self.distance(y_0[which], coded.x[which])
+            distance, difference = self.distance(y_0[which], coded.x[which])
             if not self.config.shortcut:  # then what is predicted in much noise says little
                 distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
+            else:
+                loss = loss + PIXEL_WEIGHT * difference.mean()
             loss = loss + PERCEPTUAL_WEIGHT * distance.mean()
-            figures["lpips"] = distance.mean().item()
+            figures |= {"lpips": distance.mean().item(), "mse": difference.mean().item()}
         return loss, {"loss": loss.item()} | figures
 
-    def predicted(self, coded: CodedFrames, n: Tensor, told: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mean squared error of each sample's prediction at steps n (N,), (N,), and the clean latents that are predicted, (N, C, h,
-        w). told: which are given their prompt, bool (N,)."""
+    def noisy(self, coded: CodedFrames, n: Tensor, told: Tensor) -> Tensor:
+        """Noisy latents at steps n (N,), as a sampler may meet them: (N, C, h, w)."""
+        if not self.config.shortcut:
+            return self._noised(coded.y, n)
+        kind = torch.rand(len(n), generator=self.generator)
+        clean = torch.where((kind < TRUE).to(coded.y.device)[:, None, None, None], coded.y, coded.y_hat)
+        own = torch.nonzero(kind >= TRUE + CODED).flatten()
+        if len(own):  # what would be seen in more noise
+            noisier = n[own] + ((len(self.schedule) - n[own]) * torch.rand(len(own), generator=self.generator)).long()
+            part = coded.picked(own)
+            with torch.no_grad():
+                clean[own] = self.predicted(part, self._noised(part.y_hat, noisier), noisier, told[own])[1]
+        return self._noised(clean, n)
+
+    def _noised(self, clean: Tensor, n: Tensor) -> Tensor:
+        return add_noise(self.schedule, clean, torch.randn(clean.shape, generator=self.generator).to(clean.device), n)
+
+    def predicted(self, coded: CodedFrames, y_n: Tensor, n: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean squared error, (N,), of each sample's prediction in noisy latents y_n at steps n (N,), and the clean latents that are
+        predicted, (N, C, h, w). told: which are given their prompt, bool (N,)."""
         denoiser, kind = self.denoiser, self.denoiser.config.prediction
-        eps = torch.randn(coded.y.shape, generator=generator).to(coded.y.device)
-        y_n, timestep = add_noise(self.schedule, coded.y, eps, n), self.schedule.timesteps[n].to(eps.device)
+        timestep = self.schedule.timesteps[n].to(y_n.device)
         context = denoiser.empty.expand(len(n), -1, -1)
         if "prompt" in self.model:
-            context = torch.where(told.to(eps.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
+            context = torch.where(told.to(y_n.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
         residuals = self.model["control"](y_n, timestep, context, coded.y_hat, coded.c0)
         output = denoiser(y_n, timestep, context, residuals).float()
         y_0 = self.model["control"].predicted(to_data(self.schedule, y_n, output, n, kind), coded.y_hat, timestep)
         a, s = signal_and_noise(self.schedule, n, y_0)
-        error = (a / s * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3))  # of the noise that y_0 leaves
-        return error, y_0
+        scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
+        return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0
 
-    def distance(self, y_0: Tensor, x: Tensor) -> Tensor:
-        """LPIPS, (N,), of a square somewhere in the pictures of latents y_0 (N, C, h, w), against frames x, uint8 (N, 3, H, W). What a
-        prediction is off by where there is little signal would drown everything: latents are clamped to what latents are."""
+    def distance(self, y_0: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """LPIPS and squared error on the 0..1 scale, (N,) each, of a square somewhere in the pictures of latents y_0 (N, C, h, w),
+        against frames x, uint8 (N, 3, H, W). What a prediction is off by where there is little signal would drown everything:
+        latents are clamped to what latents are."""
         side = min(SIDE, *x.shape[-2:])
         top, edge = (8 * int(torch.randint((size - side) // 8 + 1, (), generator=self.generator)) for size in x.shape[-2:])
         y_0 = y_0[..., top // 8 : (top + side) // 8, edge // 8 : (edge + side) // 8].clamp(-6, 6)
-        picture = self.autoencoder.decode(y_0).clamp(0, 1)
+        picture = self.decoder.decode(y_0).float()
         original = x[..., top : top + side, edge : edge + side].float() / 255
-        return self.lpips.to(x.device)(2 * picture - 1, 2 * original - 1).float().flatten()
+        distance = self.lpips.to(x.device)(2 * picture.clamp(0, 1) - 1, 2 * original - 1).float().flatten()
+        return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
 
     def validate(self) -> dict[str, float]:
-        """Error and LPIPS at fixed steps on fixed training clips, with the prompt: it shows progress, not quality."""
+        """Error and LPIPS at fixed steps on fixed training clips, with the prompt: it shows progress, not quality. With a shortcut the
+        noisy latent is made from the decoded one, else from the truth."""
         coded, found = self.pool.fixed(2), {}
         told = torch.ones(len(coded.r), dtype=torch.bool)
+        state, self.generator = self.generator, torch.Generator().manual_seed(1)
         for n in VALIDATED_AT:
-            error, y_0 = self.predicted(coded, torch.full((len(told),), n), told, torch.Generator().manual_seed(1))
+            steps = torch.full((len(told),), n)
+            error, y_0 = self.predicted(coded, self._noised(coded.y_hat if self.config.shortcut else coded.y, steps), steps, told)
             found[f"error_{n}"] = round(error.mean().item(), 4)
             if self.lpips is not None:
-                found[f"lpips_{n}"] = round(self.distance(y_0, coded.x).mean().item(), 4)
+                found[f"lpips_{n}"] = round(self.distance(y_0, coded.x)[0].mean().item(), 4)
         if self.lpips is not None:
-            found["lpips_decoded"] = round(self.distance(coded.y_hat, coded.x).mean().item(), 4)
+            for name, latent in (("decoded", coded.y_hat), ("latent", coded.y)):
+                found[f"lpips_{name}"] = round(self.distance(latent, coded.x)[0].mean().item(), 4)
+        self.generator = state
         return found
+
+
+def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None, decoder: Autoencoder | None) -> None:
+    """Take over what another generator has learned; its denoiser has been changed already. source: its file's name.
+
+    Raises UsageError where it is of another size."""
+    for name, network in (("control", control), ("prompt", prompt), ("decoder", decoder)):
+        if network is not None and name in recipe.model:
+            fill(recipe.model[name], network.state_dict(), source)
 
 
 def with_options(profile: str, options: list[str]) -> str:
@@ -172,27 +225,28 @@ def default_prompt(size: str) -> str:
 
 def train(args, meter) -> Path:
     """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
-    if args.start:
-        raise UsageError(f"{GENERATOR} begins from the denoiser's weights: leave out --start, or add --resume to go on")
     size, kind = parts_of(args.profile)
     prior, intra_path = find_prior(size, args.prior), args.intra or checkpoint_path("intra", INTRA_PROFILE)
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, fields=c.motion == "lattice")
+    sequences = training_clips(args, c)
     codec = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
     set_quantise(codec.model.entropy, c.portable)
     low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
-    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", low=low, high=high,
+    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", decoder=size == "lab", low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
-    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)
+    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net,
+                             decoder=prior.autoencoder() if config.decoder else None)
+    if args.start:
+        start_from(recipe, args.start.name, *load_generator(args.start, denoiser, prior, None))
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
     recipe.model.cpu()
-    save_generator(path, config, denoiser, recipe.model["control"], recipe.model["prompt"] if "prompt" in recipe.model else None)
+    save_generator(path, config, denoiser, *(recipe.model[n] if n in recipe.model else None for n in ("control", "prompt", "decoder")))
     write_card(path, title=f"diffvc, {args.profile} profile: diffusion decoder", what=WHAT, bad_at=BAD_AT, model=recipe.model,
                config=config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed, data=sequences.described(),
                note=" ".join(filter(None, [args.note, "" if net else "Trained without LPIPS, whose backbone was not there."])))

@@ -106,7 +106,7 @@ def train(recipe: Recipe, out: Path, *, minutes: float, steps: int | None = None
         log.write(json.dumps({"kind": kind, "step": step, "seconds": round(seconds(), 1), **values}) + "\n")
 
     while True:
-        progress = step / steps if steps else seconds() / (60 * minutes)
+        progress = seconds() / (60 * minutes) if steps is None else step / steps if steps else 1.0
         if progress >= 1:
             break
         rate = min(1.0, (step + 1) / recipe.warmup_steps) * min(1.0, (1 - progress) / (1 - recipe.hold))

@@ -21,7 +21,7 @@ from codec_lib.training.filmed import film
 from codec_lib.video import read_video
 
 FIELD_WEIGHTS = (1200.0, 60.0)
-"""Weights of the searches (see `search`) whose fields are kept: for the lower and for the upper half of the qualities."""
+"""Weights of the searches whose fields are kept, for a codec of pixels: for the lower and for the upper half of the qualities."""
 LONGEST = 24
 """Frames of each clip that are used, its first: a search takes about a second and a half."""
 
@@ -29,7 +29,7 @@ LONGEST = 24
 @dataclass(frozen=True)
 class Sequence:
     """frames: uint8 (T, 3, H, W), sides multiples of 64. motion: int16 (T - 1, weights, 2, H/8 + 1, W/8 + 1); entry t
-    leads from frame t + 1 back to frame t, one field for each of `FIELD_WEIGHTS`."""
+    leads from frame t + 1 back to frame t, one field for each weight."""
 
     name: str
     frames: Tensor
@@ -43,20 +43,20 @@ class Sequences:
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
     film_share: share of the sequences that are films of photographs (`film`), where the folders hold any.
-    fields: whether motion is wanted at all; without it, there are no weights.
+    searches: weights of the motion searches (see `motion_search.search`), for qualities from low to high; none: no motion is wanted.
     Raises MissingData if there is no clip.
     """
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
-                 film_share: float = 0.35, fields: bool = True, progress: Callable[[int, int], None] | None = None):
+                 film_share: float = 0.35, searches: tuple[float, ...] = FIELD_WEIGHTS, progress: Callable[[int, int], None] | None = None):
         if crop < 64 or crop % 64:
             raise UsageError(f"crops have sides that are multiples of 64, and {crop} is none: give another --crop")
-        self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(FIELD_WEIGHTS) if fields else 0
+        self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(searches)
         paths = training_files(folders, VIDEO_SUFFIXES)
         for i, path in enumerate(paths):
-            kept = cache / f"motion-{_key(path)}.npz"
-            if search or kept.is_file() or not fields:
-                self.clips += _load(path, kept, crop, fields)
+            kept = cache / f"motion-{_key(path, searches)}.npz"
+            if search or kept.is_file() or not searches:
+                self.clips += _load(path, kept, crop, searches)
             if progress:
                 progress(i + 1, len(paths))
         if not self.clips:
@@ -99,25 +99,25 @@ class Sequences:
         return f, m[:, None].repeat(1, self.fields, 1, 1, 1)
 
 
-def _key(path: Path) -> str:
-    return hashlib.sha256(repr((path.name, path.stat().st_size, FIELD_WEIGHTS, UNIT, LONGEST)).encode()).hexdigest()[:16]
+def _key(path: Path, weights: tuple[float, ...]) -> str:
+    return hashlib.sha256(repr((path.name, path.stat().st_size, weights, UNIT, LONGEST)).encode()).hexdigest()[:16]
 
 
-def _load(path: Path, kept: Path, crop: int, fields: bool = True) -> list[Sequence]:
+def _load(path: Path, kept: Path, crop: int, weights: tuple[float, ...]) -> list[Sequence]:
     frames = read_video(path).frames[:LONGEST]
     height, width = (side - side % COARSEST for side in frames.shape[-2:])
     if min(height, width) < crop or len(frames) < 2:
         return []
     frames = frames[:, :, :height, :width].contiguous()
-    if not fields:
+    if not weights:
         motion = np.zeros((len(frames) - 1, 0, 2, *lattice_shape(height, width)), np.int16)
     elif kept.is_file():
         motion = np.load(kept)["motion"]
     else:
         lumas = [luma(f) for f in frames.permute(0, 2, 3, 1).numpy()]
-        motion = [search_each(lumas[1], lumas[0], FIELD_WEIGHTS)]
+        motion = [search_each(lumas[1], lumas[0], weights)]
         for a, b in zip(lumas[1:], lumas[2:], strict=False):
-            motion.append(search_each(b, a, FIELD_WEIGHTS, motion[-1]))
+            motion.append(search_each(b, a, weights, motion[-1]))
         motion = np.stack(motion)
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".tmp.npz")

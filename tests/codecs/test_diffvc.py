@@ -14,6 +14,7 @@ from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.diffvc import load
 from codec_lib.codecs.diffvc.config import ERROR_OF_LATENTS, LatentConfig
 from codec_lib.codecs.diffvc.export import (
+    DECODER,
     GeneratorConfig,
     load_codec_parts,
     load_generator,
@@ -32,10 +33,13 @@ from codec_lib.video import clips
 
 
 class Named(NamedTuple):
-    """Stands for a prior: all that is asked of it here is its name."""
+    """Stands for a prior."""
 
     unet_digest: str
     folder: None = None
+
+    def autoencoder(self):
+        return tiny_autoencoder(seed=1)
 
 
 @pytest.mark.parametrize("path", ["integer", "float"])
@@ -125,14 +129,19 @@ def test_checkpoints_give_back_what_was_saved(tmp_path):
     assert parts.needs == {"vae": "0a0b0c0d"} and parts.intra == "01020304" and parts.digest.hex() == digest[:8]
     assert parts.model.config == SMALL
     denoiser, control, prompt = tiny_networks()
-    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, prior="aa", codec="bb")
+    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, prior="aa", codec="bb", decoder=True)
     torch.nn.init.normal_(denoiser.empty)
-    save_generator(tmp_path / "g.safetensors", config, denoiser, control, prompt)
+    tuned = tiny_autoencoder(seed=2)
+    save_generator(tmp_path / "g.safetensors", config, denoiser, control, prompt, tuned)
     other = tiny_networks(trained=False)[0]
-    found, told = load_generator(tmp_path / "g.safetensors", other, Named("aa"), "bb")
+    found, told, decoder = load_generator(tmp_path / "g.safetensors", other, Named("aa"), "bb")
     assert torch.allclose(other.empty, denoiser.empty, atol=0.02)
     for a, b in ((found, control), (told, prompt)):
         assert all(torch.allclose(p, q, atol=0.02) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    for name, p in decoder.named_parameters():  # half of it is the autoencoder's, half its own
+        expected = tuned if name.startswith(DECODER) else tiny_autoencoder(seed=1)
+        assert torch.allclose(p, expected.get_parameter(name), atol=0.02), name
+    load_generator(tmp_path / "g.safetensors", tiny_networks(trained=False)[0], Named("aa"), None)  # whatever codec it followed
     with pytest.raises(MissingWeights, match="trained with denoiser aa, and cc is there"):
         load_generator(tmp_path / "g.safetensors", other, Named("cc"), "bb")
     assert made(GeneratorConfig(20, 8, "none"), denoiser)[1] is None
@@ -177,3 +186,12 @@ def test_motion_is_worth_as_much_as_what_it_saves():
         codec.encode(video, 9)
     expected = 1 / float(codec.config.pixel_lambdas(relative(9, codec.config)))
     assert weights == [pytest.approx(expected)]
+
+
+def test_a_decoder_of_its_own_shows_what_is_drawn_and_nothing_else():
+    video, codec, other = moving_video(3), tiny_diffvc(), tiny_diffvc()
+    stream = codec.encode(video, 9)
+    other.generator.decoder = tiny_autoencoder(seed=5)
+    a, b = codec.decode(stream).frames, other.decode(stream).frames
+    assert torch.equal(a[0], b[0]) and not torch.equal(a[1:], b[1:])
+    assert other.encode(video, 9) == stream

@@ -18,7 +18,7 @@ from codec_lib.errors import UsageError
 from codec_lib.training import conditional
 from codec_lib.training.conditional_schedule import LEARNED_MOTION, ON_LATTICE, schedule_of
 from codec_lib.training.loop import train as run_training
-from codec_lib.training.sequences import Sequences
+from codec_lib.training.sequences import FIELD_WEIGHTS, Sequences
 from codec_lib.video import write_video
 
 
@@ -82,7 +82,7 @@ def test_a_context_prior_starts_from_what_the_integer_prior_knows(cli, data):
 @pytest.mark.parametrize("config", [TINY, replace(TINY, temporal_prior="context"), TINY_PAPER], ids=["lab", "lab-context", "paper"])
 def test_it_learns(config, data):
     torch.manual_seed(0)
-    sequences = Sequences([data / "clips"], data / "cache", crop=64, fields=config.motion == "lattice")
+    sequences = Sequences([data / "clips"], data / "cache", crop=64, searches=FIELD_WEIGHTS if config.motion == "lattice" else ())
     recipe = conditional.ConditionalRecipe(sequences, tiny_intra_model(), config, batch=2)
     recipe.warmup_steps = 5
     before = recipe.validate()

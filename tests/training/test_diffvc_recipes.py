@@ -3,15 +3,15 @@
 
 import pytest
 import torch
-from tiny_conditional import moving_video
-from tiny_diffvc import SMALL, TINY_UNET, tiny_autoencoder
+from tiny_conditional import moving_video, tiny_motion
+from tiny_diffvc import SMALL, TINY_UNET, tiny_autoencoder, tiny_latent_model
 from tiny_intra import tiny_model as tiny_intra_model
 
 from codec_lib import checkpoint
-from codec_lib.checkpoint import load_checkpoint
+from codec_lib.checkpoint import file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc as room
 from codec_lib.codecs.diffvc.config import PROFILES
-from codec_lib.codecs.diffvc.export import UNLOCKED, GeneratorConfig, learned, save_generator
+from codec_lib.codecs.diffvc.export import UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
@@ -19,7 +19,7 @@ from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import UsageError
 from codec_lib.training import conditional
 from codec_lib.training.diffvc import ContextualRecipe, squared
-from codec_lib.training.diffvc_generator import GeneratorRecipe, parts_of, with_options
+from codec_lib.training.diffvc_generator import CODED, TRUE, GeneratorRecipe, parts_of, with_options
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 from codec_lib.video import write_video
@@ -53,9 +53,19 @@ def test_what_was_trained_codes_and_shows(cli, data):
     assert codec.symbols_sha256(stream) == room.load(diffusion=False).symbols_sha256(stream)
 
 
-def test_a_generator_has_nothing_to_start_from_but_the_denoiser(cli, data):
-    ran = cli("train", "diffvc-generator", "--data", data / "clips", "--out", data / "runs" / "g", "--start", data / "unet-lab.safetensors")
-    assert ran.status == 2 and "leave out --start" in ran.err
+def test_a_generator_goes_on_from_another_whatever_codec_that_one_followed(cli, data):
+    save_codec(data / "diffvc-lab.safetensors", tiny_latent_model(), initial_tables(), tiny_motion(), *digests(data)[:2])
+    made = recipe(data, stem=96, shortcut=True, decoder=True, low=0.5, high=2.0, codec="another", prior=digests(data)[2])
+    torch.nn.init.normal_(made.model["control"].shortcut.weight)
+    save_generator(data / "g.safetensors", made.config, *(made.model[n] for n in ("denoiser", "control", "prompt", "decoder")))
+    start = ("--data", data / "clips", "--crop", 64, "--steps", 0, "--out", data / "runs" / "h", "--start")
+    ran = cli("train", "diffvc-generator", *start, data / "g.safetensors")
+    assert ran.status == 0, ran.err
+    begun, went_on = (load_checkpoint(p, "diffvc-generator")[0]["control.shortcut.weight"]
+                      for p in (data / "g.safetensors", data / "runs" / "h" / "diffvc-generator-lab.safetensors"))
+    assert torch.equal(begun, went_on)
+    ran = cli("train", "diffvc-generator", *start, data / "unet-lab.safetensors")
+    assert ran.status == 2 and "is a checkpoint of 'unet'" in ran.err
 
 
 class Distance(torch.nn.Module):
@@ -65,12 +75,17 @@ class Distance(torch.nn.Module):
         return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
 
 
-def recipe(data, perceptual=False, **options):
+def digests(data):
+    """Of I-frame codec, autoencoder and denoiser in the folder, as other checkpoints name them."""
+    return [file_sha256(data / f"{name}-lab.safetensors")[:8] for name in ("intra", "vae", "unet")]
+
+
+def recipe(data, perceptual=False, stem=8, **options):
     sequences = Sequences([data / "clips"], cache=data / "cache", crop=64)
     codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
     torch.manual_seed(0)
-    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, **options)
-    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None)
+    config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], stem, **options)
+    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None, decoder=tiny_autoencoder() if config.decoder else None)
     made.lpips = Distance() if perceptual else None
     return made
 
@@ -106,10 +121,32 @@ def test_lpips_counts_later_and_reaches_the_networks(data, tmp_path):
     assert figures["lpips"] > 0 and loss.item() > figures["error"]
     coded = made.pool.draw(4, made.generator)
     y_0 = coded.y_hat.clone().requires_grad_()
-    made.distance(y_0, coded.x).sum().backward()
+    made.distance(y_0, coded.x)[0].sum().backward()
     assert y_0.grad.abs().sum() > 0
     assert {"lpips_50", "lpips_decoded", "error_1000"} <= set(made.validate())
     assert made.validate() == made.validate()
+
+
+def test_a_decoder_of_its_own_learns_while_the_codecs_stays(data, tmp_path):
+    made = recipe(data, perceptual=True, shortcut=True, decoder=True)
+    before = [p.clone() for p in made.pool.codec.autoencoder.parameters()]
+    changed = changed_by_training(made, tmp_path / "run")
+    assert {n for n in changed if n.startswith("decoder.")}
+    assert all(n.startswith(("decoder.network.decoder.", "decoder.network.post_quant_conv.")) for n in changed if n.startswith("decoder."))
+    assert all(torch.equal(a, b) for a, b in zip(before, made.pool.codec.autoencoder.parameters(), strict=True))
+
+
+def test_noisy_latents_are_made_from_what_a_sampler_meets(data, monkeypatch):
+    made, n = recipe(data, shortcut=True), torch.ones(64, dtype=torch.long)  # at step 1 there is hardly any noise
+    coded = made.pool.draw(1, made.generator).picked(torch.zeros(64, dtype=torch.long))
+    predicted = torch.full_like(coded.y, 3.0)
+    monkeypatch.setattr(made, "predicted", lambda part, y_n, at, told: (None, predicted[: len(at)]))
+    found = made.noisy(coded, n, n > 0)
+    sources = torch.stack([(found - a).pow(2).mean(dim=(1, 2, 3)) for a in (coded.y, coded.y_hat, predicted)]).argmin(0)
+    assert all(share * 64 / 3 < count < share * 64 * 2 for count, share in
+               zip(sources.bincount(minlength=3).tolist(), (TRUE, CODED, 1 - TRUE - CODED), strict=True))
+    plain = recipe(data)
+    assert (plain.noisy(coded, n, n > 0) - coded.y).pow(2).mean() < 0.01
 
 
 def test_without_a_prompt_there_is_none(data):
@@ -131,8 +168,9 @@ def test_a_prompt_is_told_or_not(data):
     for conv in (made.model["control"].network.controlnet_mid_block, made.model["control"].network.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(conv.weight)
     coded, n = made.pool.draw(4, made.generator), torch.full((4,), 300)
+    noisy = made.noisy(coded, n, n > 0)
     with torch.no_grad():
-        told, untold, none = (made.predicted(c, n, torch.full((4,), t), torch.Generator().manual_seed(0))[0]
+        told, untold, none = (made.predicted(c, noisy, n, torch.full((4,), t))[0]
                               for c, t in ((coded, True), (coded, False), (coded._replace(r=coded.r * 3), False)))
     assert not torch.equal(told, untold) and torch.equal(untold, none)
 

@@ -61,6 +61,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     if diffusion:
         denoiser = found.denoiser()
         path = Path(generator) if generator else checkpoint_path(GENERATOR, size)
-        shown = Generator(denoiser, *load_generator(path, denoiser, found, parts.digest.hex()), sampling)
+        control, prompt, decoder = load_generator(path, denoiser, found, parts.digest.hex())
+        shown = Generator(denoiser, control, prompt, sampling, decoder)
     return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, generator=shown,
                        loop=loop, profile=profile, device=device, channels_last=channels_last, structure=structure)

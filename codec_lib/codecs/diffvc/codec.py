@@ -34,8 +34,8 @@ class LatentStructure(Structure):
     them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
     """
 
-    intra_offset: int = 16
-    intra_slope: float = 0.5
+    intra_offset: int = 11
+    intra_slope: float = 0.45
 
 
 class DiffVCCodec(ConditionalCodec):
@@ -54,7 +54,7 @@ class DiffVCCodec(ConditionalCodec):
         super().__init__(model, entropy, tables, motion, intra, checkpoint, **options)
         self.generator, self.loop = generator, loop
         if generator is not None:
-            for network in (generator.denoiser, generator.control, generator.prompt):
+            for network in (generator.denoiser, generator.control, generator.prompt, generator.decoder):
                 if network is not None:
                     network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
 
@@ -93,7 +93,9 @@ class DiffVCCodec(ConditionalCodec):
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
         latent = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
-        return (self.context.space.picture(latent).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        space = self.context.space
+        picture = space.picture(latent) if self.generator.decoder is None else self.generator.decoder.decode(latent)
+        return (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
     def ratio(self, quality: int) -> Tensor:
         """Quantisation ratio of a quality, (1,)."""

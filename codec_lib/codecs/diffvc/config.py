@@ -21,7 +21,8 @@ and B, summed over the frame. Its decoder is nearly linear: noise of 0.05 to 0.5
 class LatentConfig(ConditionalConfig):
     """Defaults are the lab profile: latents of 16 channels at 1/8, contexts at 1/8 and 1/16, symbols at 1/16.
 
-    The rate-distortion trade is bpp + lambda * squared error of latents, summed over channels and positions, a pixel.
+    The rate-distortion trade is bpp + lambda * squared error of latents, summed over channels and positions, a pixel. It ends where
+    the autoencoder shows little of what more bits would say.
     """
 
     coding: str = "difference"
@@ -42,8 +43,8 @@ class LatentConfig(ConditionalConfig):
     hyper_width: int = 96
     prior_features: int = 160
     prior_width: int = 224
-    lambda_low: float = 0.5
-    lambda_high: float = 50.0
+    lambda_low: float = 0.25
+    lambda_high: float = 16.0
 
     def step(self, lam: float) -> float:
         """Best quantiser step at high rate: of s^2 / 12 squared error and -log2 s bits a coefficient, s^2 = 6 / (lambda ln 2)."""

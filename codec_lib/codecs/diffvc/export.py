@@ -24,6 +24,8 @@ from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import MissingWeights, UsageError
 
 KIND, GENERATOR = "diffvc", "diffvc-generator"
+DECODER = ("network.decoder.", "network.post_quant_conv.")
+"""Weights of an `Autoencoder` with which latents become pictures, the fixed linear path aside."""
 PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
 UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
@@ -35,13 +37,14 @@ to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5);
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
     unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
-    tells apart. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
+    tells apart. decoder: whether it has a decoder of latents of its own, tuned from the autoencoder's. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
     prompt: str = "learned"
     unlocked: str = "decoder"
     shortcut: bool = False
+    decoder: bool = False
     low: float = 0.1
     high: float = 10.0
     prior: str = ""
@@ -85,29 +88,35 @@ def learned(config: GeneratorConfig, denoiser: Denoiser) -> set[str]:
     return {n for n, _ in denoiser.named_parameters() if ".attn2." in n or n == "empty" or n.startswith(UNLOCKED[config.unlocked])}
 
 
-def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, control: Control, prompt: nn.Module | None) -> str:
-    """Write what the diffusion decoder adds to the prior. Returns its SHA-256."""
+def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, control: Control, prompt: nn.Module | None,
+                   decoder: Autoencoder | None = None) -> str:
+    """Write what the diffusion decoder adds to the prior. decoder: where config says that there is one. Returns its SHA-256."""
     names, state = learned(config, denoiser), denoiser.state_dict()
     tensors = {f"denoiser.{n}": state[n] for n in sorted(names)}
     tensors |= {f"control.{n}": t for n, t in control.state_dict().items()}
     if isinstance(prompt, LearnedPrompt):
         tensors |= {f"prompt.{n}": t for n, t in prompt.state_dict().items()}
+    if config.decoder:
+        tensors |= {f"decoder.{n}": t for n, t in decoder.state_dict().items() if n.startswith(DECODER)}
     return save_checkpoint(path, compact(tensors), asdict(config), GENERATOR)
 
 
-def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str) -> tuple[Control, nn.Module | None]:
-    """Read it, and change ``denoiser``, that of ``prior``, to what it was trained to. codec: digest of the contextual codec.
+def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | None
+                   ) -> tuple[Control, nn.Module | None, Autoencoder | None]:
+    """Control network, prompt and decoder of latents. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
+    digest of the contextual codec; None: any will do, as where training goes on with another.
 
     Raises MissingWeights, also where it was trained with others.
     """
     tensors, values, _ = load_checkpoint(path, GENERATOR)
     config = config_from(GeneratorConfig, values)
     for what, wanted, there in (("denoiser", config.prior, prior.unet_digest), ("contextual codec", config.codec, codec)):
-        if wanted != there:
+        if there is not None and wanted != there:
             raise MissingWeights(f"'{path.name}' was trained with {what} {wanted}, and {there} is there: get that one, or train it again")
     control, prompt = made(config, denoiser, prior.folder)
-    for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt)):
+    decoder = prior.autoencoder() if config.decoder else None
+    for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt), ("decoder.", decoder)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
         if found:
-            fill(module, (module.state_dict() if module is denoiser else {}) | found, path.name)
-    return control, prompt
+            fill(module, (module.state_dict() if module in (denoiser, decoder) else {}) | found, path.name)
+    return control, prompt, decoder

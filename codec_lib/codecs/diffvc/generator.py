@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.diffvc.control import Control
+from codec_lib.diffusion.autoencoder import Autoencoder
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.noise import gaussian_noise
 from codec_lib.diffusion.process import add_noise, to_data
@@ -61,10 +62,12 @@ class Sampling:
 
 
 class Generator:
-    """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context."""
+    """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context. decoder: shows what
+    was drawn; None: the codec's own autoencoder does."""
 
-    def __init__(self, denoiser: Denoiser, control: Control, prompt: nn.Module | None, sampling: Sampling | None = None):
-        self.denoiser, self.control, self.prompt = denoiser, control, prompt
+    def __init__(self, denoiser: Denoiser, control: Control, prompt: nn.Module | None, sampling: Sampling | None = None,
+                 decoder: Autoencoder | None = None):
+        self.denoiser, self.control, self.prompt, self.decoder = denoiser, control, prompt, decoder
         self.sampling = sampling or Sampling()
         self.schedule = self.sampling.schedule()
         self.buffer, self.before = Buffer(self.sampling.policy), None
