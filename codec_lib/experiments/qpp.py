@@ -45,6 +45,8 @@ LEVELS = 16
 """Qualities, evenly spread, on which rate and PSNR should rise."""
 LEVEL_FRAMES = 3
 METRICS = ("lpips", "dists", "psnr")
+CHECK, CHECK_QUALITY = "sample:carphone", QUALITIES[1]
+"""A clip that ships, and a quality: points that anyone can measure again in a minute, with the right prompt and without."""
 ALONE = "alone"
 SAVING, RISING = "saving", "rising pairs"
 RESUMABLE = True
@@ -118,7 +120,22 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
             progress(len(QUALITIES), len(QUALITIES), video.name)
     results = log.finish()
     _compare(results, [n for n in ways if n != RIGHT])
+    _keep_check(results, codec)
     return results
+
+
+def _keep_check(results: Results, codec: DiffVCCodec) -> None:
+    results.values = [v for v in results.values if not v.metric.startswith("check ")]  # of a run that goes on
+    source = find_clips(CHECK)[0]
+    video = replace(source.load(FRAMES), name=source.name)
+    stream = codec.encode(video, CHECK_QUALITY)
+    of = decoded(codec, stream)
+    for name in ("right", "without"):
+        shown = drawn(codec, of, codec.generator.sampling, prompts(codec)[name]).video
+        found = {"bpp": 8 * len(stream) / video.pixels}
+        found |= {what: m(video, shown) for what in ("psnr", "lpips") if (m := metric(what)).available(video) is None}
+        for what, value in found.items():
+            results.add_value(f"check {what}", value, codec=named(name), clip=video.name, quality=CHECK_QUALITY)
 
 
 def _draw_all(log: PointLog, ways: dict, video: Video, quality: int) -> None:

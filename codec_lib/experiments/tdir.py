@@ -50,6 +50,10 @@ VARIANTS = {"policy=newest": {"policy": "newest"}, "moved=true": {"moved": True}
 NO_CUT = 1e9
 DISTANCES = (1, 2, 4, 8)
 SAVED, LOSS, CALLS, LOWEST, DRIFT, PAIRS = ("time saved", "lpips lost", "calls saved", "lowest similarity", "drift", "pairs")
+DECODING = "decoding time saved"
+"""Of all that a viewer does; `SAVED` is of denoising alone."""
+CHECK = "sample:carphone"
+"""A clip that ships, its first frames drawn with D = 0 at the middle quality: a point that anyone can measure again in seconds."""
 RESUMABLE = True
 
 
@@ -91,7 +95,19 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
             progress(len(QUALITIES), len(QUALITIES), video.name)
     results = log.finish()
     _summarise(log)
+    _keep_check(results, codec)
     return results
+
+
+def _keep_check(results: Results, codec: DiffVCCodec) -> None:
+    results.values = [v for v in results.values if not v.metric.startswith("check ")]  # of a run that goes on
+    source = find_clips(CHECK)[0]
+    video, name = replace(source.load(FRAMES), name=source.name), label(named(0), codec.profile)
+    stream = codec.encode(video, MIDDLE)
+    shown = drawn(codec, decoded(codec, stream), Sampling(depth=0))
+    for what, value, unit in (("bpp", 8 * len(stream) / video.pixels, "bit/pixel"), ("psnr", metric("psnr")(video, shown.video), "dB"),
+                              ("calls", shown.calls, "")):
+        results.add_value(f"check {what}", value, unit, codec=name, clip=video.name, quality=MIDDLE)
 
 
 def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, settings: dict[str, Sampling]) -> DecodedStream | None:
@@ -164,10 +180,13 @@ def curve(results: Results, name: str, clip: str) -> list[float]:
 def _summarise(log: PointLog) -> None:
     results, clips = log.results, [c for c in log.clips() if not c.endswith(f"-{LONG}")]
     at = {(v.codec, v.clip, v.metric): v.value for v in results.values if v.quality == MIDDLE}
+    seconds = {(label(r.codec, r.profile), r.clip): r.decode_s for r in results.records if r.quality == MIDDLE}
     for name in (*SETTINGS, *OTHERS):
         here = label(name, "lab")
         of = {c: (at[here, c, "denoising_s"], at[FULL, c, "denoising_s"]) for c in clips if (here, c, "calls") in at}
         add_mean(results, SAVED, {c: 100 * (1 - a / b) for c, (a, b) in of.items()}, "%", here)
+        whole = {c: (seconds[here, c], seconds[FULL, c]) for c in of}
+        add_mean(results, DECODING, {c: 100 * (1 - a / b) for c, (a, b) in whole.items()}, "%", here)
         add_mean(results, CALLS, {c: 100 * (1 - at[here, c, "calls"] / at[FULL, c, "calls"]) for c in of}, "%", here)
         add_mean(results, LOSS, {c: 100 * (at[here, c, "lpips of P"] / at[FULL, c, "lpips of P"] - 1) for c in of}, "%", here)
         for what, unit in (("lpips of P", ""), ("psnr of P", "dB"), ("e-warp", ""), ("denoising_s", "s")):
@@ -210,7 +229,7 @@ def pairs(at: dict, clips: Sequence[str], slack: float = 0.002) -> int:
 
 
 def _wanted(values: dict, name: str) -> Iterator[tuple[str, str]]:
-    for what in ("denoising_s", SAVED, CALLS, "lpips of P", LOSS, "psnr of P", "e-warp", DRIFT, f"{DRIFT} over full"):
+    for what in ("denoising_s", SAVED, DECODING, CALLS, "lpips of P", LOSS, "psnr of P", "e-warp", DRIFT, f"{DRIFT} over full"):
         if (name, "mean", what) in values:
             yield what, what
 

@@ -14,19 +14,20 @@ from codec_lib.training.diffvc import ContextualRecipe
 
 POOL = 384
 """Coded frames that are kept to draw batches from."""
-REFRESH = 4
+REFRESH = 6
 """Batches between codings of new frames."""
-LEAD, FRAMES = 4, 2
+LEAD, FRAMES = 12, 2
 """P frames that are coded before those that are kept, at most, and how many are kept."""
 
 
 class CodedFrames(NamedTuple):
-    """x: the originals, uint8 (N, 3, H, W); y: their latents, y_hat: decoded, both (N, C, h, w); c0: finest context (N, C_0, h, w),
-    in bfloat16; r: quantisation ratios (N,)."""
+    """x: the originals, uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what was last predicted for them, at first the
+    decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r: quantisation ratios (N,)."""
 
     x: Tensor
     y: Tensor
     y_hat: Tensor
+    own: Tensor
     c0: Tensor
     r: Tensor
 
@@ -42,7 +43,7 @@ class Pool:
     """Draws batches from frames that it codes now and then. codec: a `ContextualRecipe` whose model is trained."""
 
     def __init__(self, codec: ContextualRecipe, seed: int = 0):
-        self.codec, self.random, self.kept, self.drawn = codec, random.Random(seed), None, 0
+        self.codec, self.random, self.kept, self.drawn, self.latest = codec, random.Random(seed), None, 0, None
         codec.model.eval().requires_grad_(False)
 
     def draw(self, batch: int, generator: torch.Generator) -> CodedFrames:
@@ -50,7 +51,12 @@ class Pool:
             fresh = [self.code() for _ in range(1 if self.kept is not None else -(-batch // (self.codec.batch * FRAMES)))]
             self.kept = CodedFrames.joined([*([self.kept] if self.kept is not None else []), *fresh]).picked(slice(-POOL, None))
         self.drawn += 1
-        return self.kept.picked(torch.randperm(len(self.kept.r), generator=generator)[:batch])
+        self.latest = torch.randperm(len(self.kept.r), generator=generator)[:batch]
+        return self.kept.picked(self.latest)
+
+    def remember(self, predicted: Tensor) -> None:
+        """Keep what was predicted for the frames that were drawn last."""
+        self.kept.own[self.latest] = predicted.detach().to(self.kept.own.dtype)
 
     @torch.no_grad()
     def code(self) -> CodedFrames:
@@ -64,7 +70,7 @@ class Pool:
             reference = left(coded)
             if t > lead:
                 picture = (255 * x[t]).round().to(torch.uint8)
-                found.append(CodedFrames(picture, coded.signal, reference.signal, coded.c0.bfloat16(), r))
+                found.append(CodedFrames(picture, coded.signal, *[reference.signal] * 2, coded.c0.bfloat16(), r))
         return CodedFrames.joined(found)
 
     def fixed(self, count: int) -> CodedFrames:

@@ -5,7 +5,7 @@ Where LPIPS can be had, most of the training adds it, of what the predicted late
 mean give pictures that are blurred in the mean, as long as a network is small, and a viewer minds blur more than squared error does.
 
 The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
-latent. What it is shown is not only the noised truth, but also the noised decoded latent and noised predictions of its own, since
+latent. What it is shown is not only the noised truth, but also the noised decoded latent and, noised, what it last predicted, since
 that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
 before worse. And the decoder of latents is tuned along with it.
 """
@@ -54,12 +54,12 @@ PROMPT_KEPT = 0.9
 """Share of the samples that are told their quantisation; the others get the empty prompt, so that one model can do without."""
 PERCEPTUAL_FROM = {False: 0.4, True: 0.1}
 """Share of the training after which LPIPS counts, without and with a shortcut."""
-PERCEPTUAL_WEIGHT = 1.0
+PERCEPTUAL_WEIGHT = 2.0
 """Of LPIPS beside the squared error of predicted noise, or of predicted latents."""
 PIXEL_WEIGHT = 10.0
 """Of the pictures' squared error on the 0..1 scale beside LPIPS, which alone would let colours drift."""
-TRUE, CODED = 0.15, 0.25
-"""Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from a prediction."""
+TRUE, CODED = 0.1, 0.2
+"""Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted for that frame the last time."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 SIDE = 128
@@ -105,17 +105,18 @@ class GeneratorRecipe(Recipe):
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
         self.lpips = load_lpips(net) if net else None
-        self.perceptual = False
+        self.perceptual, self.perceptual_from = False, PERCEPTUAL_FROM[config.shortcut]
 
     def at(self, progress: float) -> None:
-        self.perceptual = self.lpips is not None and progress >= PERCEPTUAL_FROM[self.config.shortcut]
+        self.perceptual = self.lpips is not None and progress >= self.perceptual_from
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         coded = self.pool.draw(self.batch, self.generator)
         offset = torch.rand((), generator=self.generator)
         n = 1 + (((torch.arange(self.batch) + offset) / self.batch) * len(self.schedule)).long()
         told = torch.rand(self.batch, generator=self.generator) < self.prompt_kept
-        error, y_0 = self.predicted(coded, self.noisy(coded, n, told), n, told)
+        error, y_0 = self.predicted(coded, self.noisy(coded, n), n, told)
+        self.pool.remember(y_0)
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
@@ -128,18 +129,12 @@ class GeneratorRecipe(Recipe):
             figures |= {"lpips": distance.mean().item(), "mse": difference.mean().item()}
         return loss, {"loss": loss.item()} | figures
 
-    def noisy(self, coded: CodedFrames, n: Tensor, told: Tensor) -> Tensor:
+    def noisy(self, coded: CodedFrames, n: Tensor) -> Tensor:
         """Noisy latents at steps n (N,), as a sampler may meet them: (N, C, h, w)."""
         if not self.config.shortcut:
             return self._noised(coded.y, n)
-        kind = torch.rand(len(n), generator=self.generator)
-        clean = torch.where((kind < TRUE).to(coded.y.device)[:, None, None, None], coded.y, coded.y_hat)
-        own = torch.nonzero(kind >= TRUE + CODED).flatten()
-        if len(own):  # what would be seen in more noise
-            noisier = n[own] + ((len(self.schedule) - n[own]) * torch.rand(len(own), generator=self.generator)).long()
-            part = coded.picked(own)
-            with torch.no_grad():
-                clean[own] = self.predicted(part, self._noised(part.y_hat, noisier), noisier, told[own])[1]
+        kind = torch.rand(len(n), generator=self.generator).to(coded.y.device)[:, None, None, None]
+        clean = torch.where(kind < TRUE, coded.y, torch.where(kind < TRUE + CODED, coded.y_hat, coded.own))
         return self._noised(clean, n)
 
     def _noised(self, clean: Tensor, n: Tensor) -> Tensor:
@@ -192,12 +187,14 @@ class GeneratorRecipe(Recipe):
 
 
 def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None, decoder: Autoencoder | None) -> None:
-    """Take over what another generator has learned; its denoiser has been changed already. source: its file's name.
+    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts from the first step on.
+    source: its file's name.
 
     Raises UsageError where it is of another size."""
     for name, network in (("control", control), ("prompt", prompt), ("decoder", decoder)):
         if network is not None and name in recipe.model:
             fill(recipe.model[name], network.state_dict(), source)
+    recipe.perceptual_from = 0.0
 
 
 def with_options(profile: str, options: list[str]) -> str:

@@ -163,3 +163,10 @@ def test_a_text_prompt_says_what_it_lacks(tmp_path):
 def test_settings_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         Sampling(**wrong)
+
+
+def test_without_a_word_half_of_the_steps_are_run_for_every_frame():
+    assert [Sampling(steps=n).depth for n in (50, 10, 3, 1)] == [25, 5, 2, 1]
+    assert Sampling(steps=4, depth=0).depth == 0
+    with pytest.raises(UsageError, match="D = -2 is outside"):
+        Sampling(depth=-2)

@@ -37,7 +37,8 @@ def test_prompts_say_what_they_are_called():
 
 
 def test_measured_resumed_and_shown(monkeypatch, tmp_path):
-    for name, value in {"FRAMES": 3, "QUALITIES": (0, 5, 10, 15), "LEVELS": 3, "LEVEL_FRAMES": 2}.items():
+    for name, value in {"FRAMES": 3, "QUALITIES": (0, 5, 10, 15), "LEVELS": 3, "LEVEL_FRAMES": 2, "CHECK_QUALITY": 5,
+                        "CHECK": str(tmp_path / "moving.y4m")}.items():
         monkeypatch.setattr(table, name, value)
     monkeypatch.setattr(table, "load_codec", lambda name, **options: tiny_diffvc())
     monkeypatch.setattr(table, "metric", lambda name: metric(name) if name == "psnr" else Stub(name == "lpips"))
@@ -49,6 +50,10 @@ def test_measured_resumed_and_shown(monkeypatch, tmp_path):
     for quality in table.QUALITIES:
         assert len({r.bytes for r in results.records if r.quality == quality}) == 1
     assert "dists" not in results.records[0].metrics
+    for prompt in ("right", "without"):
+        [kept] = [r for r in results.records if (r.label, r.quality) == (table.named(prompt), 5)]
+        found = {v.metric: v.value for v in results.values if v.codec == kept.label and v.metric.startswith("check")}
+        assert found == {"check bpp": kept.bpp, "check psnr": kept.metrics["psnr"], "check lpips": kept.metrics["lpips"]}
     [share] = [v.value for v in results.values if v.metric == table.RISING and v.clip == "mean"]
     assert 0 <= share <= 1
     again = table.measure([str(clip)], out=out, resume=Results.load(out))
@@ -76,6 +81,7 @@ def test_a_model_without_prompts_joins_where_its_checkpoint_is(monkeypatch, tmp_
     loaded = []
     monkeypatch.setattr(table, "load_codec", lambda name, **options: (loaded.append(options), tiny_diffvc())[1])
     monkeypatch.setattr(table, "find_clips", lambda name: [])
+    monkeypatch.setattr(table, "_keep_check", lambda *args: None)
     table.measure(checkpoints=tmp_path)
     (tmp_path / "diffvc-generator-lab-none.safetensors").touch()
     table.measure(checkpoints=tmp_path)

@@ -29,15 +29,20 @@ def small(monkeypatch):
     monkeypatch.setattr(table, "metric", lambda name: Stub() if name == "lpips" else metric(name))
 
 
-def test_measured_resumed_and_shown(small, tmp_path):
+def test_measured_resumed_and_shown(small, tmp_path, monkeypatch):
     clip, out = tmp_path / "moving.y4m", tmp_path / "tdir.json"
     write_video(moving_video(FRAMES, 64, 64), clip)
+    monkeypatch.setattr(table, "CHECK", str(clip))
     results = table.measure([str(clip)], out=out)
     calls = {v.codec: v.value for v in results.values if v.metric == "calls" and v.clip == "moving" and v.quality == 5}
     for depth in table.DEPTHS:
         assert calls[label(table.named(depth), "lab")] == calls_per_period(FRAMES - 1, table.STEPS, depth)
     found = {(v.codec, v.metric): v.value for v in results.values if v.clip == "mean"}
-    assert found[table.FULL, table.SAVED] == found[table.FULL, table.LOSS] == 0
+    assert found[table.FULL, table.SAVED] == found[table.FULL, table.DECODING] == found[table.FULL, table.LOSS] == 0
+    seconds = {r.label: r.decode_s for r in results.records if (r.clip, r.quality) == ("moving", 5)}
+    none = label(table.named(0), "lab")
+    assert found[none, table.DECODING] == pytest.approx(100 * (1 - seconds[none] / seconds[table.FULL]))
+    assert [v.value for v in results.values if v.metric == "check calls"] == [table.STEPS]
     assert found[label(table.named(0), "lab"), table.CALLS] == pytest.approx(100 * (1 - 1 / (FRAMES - 1)))
     assert -1 <= found[table.FULL, table.LOWEST] <= 1
     rows = table.rows(results)

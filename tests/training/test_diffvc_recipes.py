@@ -136,17 +136,17 @@ def test_a_decoder_of_its_own_learns_while_the_codecs_stays(data, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(before, made.pool.codec.autoencoder.parameters(), strict=True))
 
 
-def test_noisy_latents_are_made_from_what_a_sampler_meets(data, monkeypatch):
+def test_noisy_latents_are_made_from_what_a_sampler_meets(data):
     made, n = recipe(data, shortcut=True), torch.ones(64, dtype=torch.long)  # at step 1 there is hardly any noise
-    coded = made.pool.draw(1, made.generator).picked(torch.zeros(64, dtype=torch.long))
-    predicted = torch.full_like(coded.y, 3.0)
-    monkeypatch.setattr(made, "predicted", lambda part, y_n, at, told: (None, predicted[: len(at)]))
-    found = made.noisy(coded, n, n > 0)
-    sources = torch.stack([(found - a).pow(2).mean(dim=(1, 2, 3)) for a in (coded.y, coded.y_hat, predicted)]).argmin(0)
-    assert all(share * 64 / 3 < count < share * 64 * 2 for count, share in
+    made.pool.draw(1, made.generator)
+    made.pool.remember(torch.full_like(made.pool.kept.own[:1], 3.0))
+    coded = made.pool.kept.picked(made.pool.latest.expand(64))
+    found = made.noisy(coded, n)
+    sources = torch.stack([(found - a).pow(2).mean(dim=(1, 2, 3)) for a in (coded.y, coded.y_hat, coded.own)]).argmin(0)
+    assert all(share * 64 / 4 < count < share * 64 * 2 for count, share in
                zip(sources.bincount(minlength=3).tolist(), (TRUE, CODED, 1 - TRUE - CODED), strict=True))
     plain = recipe(data)
-    assert (plain.noisy(coded, n, n > 0) - coded.y).pow(2).mean() < 0.01
+    assert (plain.noisy(coded, n) - coded.y).pow(2).mean() < 0.01
 
 
 def test_without_a_prompt_there_is_none(data):
@@ -168,7 +168,7 @@ def test_a_prompt_is_told_or_not(data):
     for conv in (made.model["control"].network.controlnet_mid_block, made.model["control"].network.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(conv.weight)
     coded, n = made.pool.draw(4, made.generator), torch.full((4,), 300)
-    noisy = made.noisy(coded, n, n > 0)
+    noisy = made.noisy(coded, n)
     with torch.no_grad():
         told, untold, none = (made.predicted(c, noisy, n, torch.full((4,), t))[0]
                               for c, t in ((coded, True), (coded, False), (coded._replace(r=coded.r * 3), False)))

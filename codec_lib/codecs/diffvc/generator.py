@@ -24,6 +24,8 @@ from codec_lib.diffusion.schedule import Schedule, scaled_linear
 from codec_lib.errors import UsageError
 
 SAMPLERS: dict[str, Step] = {"ddpm": ddpm, "ddim": ddim(0.0)}
+HALF = -1
+"""Stands for a depth of half the steps, the paper's 25 of 50."""
 STARTING_NOISE = 2**32 - 1
 """The step under which the noise of the starting state is drawn: no schedule has so many."""
 
@@ -33,7 +35,7 @@ class Sampling:
     """How a viewer denoises.
 
     steps: N. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
-    depth: D of TDIR, steps that are run for every frame; N: no reuse. policy: see `Buffer`. moved: whether the buffer follows the
+    depth: D of TDIR, steps that are run for every frame; N: no reuse; -1, and where nothing is said: half of N. policy: see `Buffer`. moved: whether the buffer follows the
     decoded motion. least: cosine similarity of a decoded latent to that of the frame before below which nothing is reused;
     -1 for never. sampler: "ddpm" or "ddim". seed: of the noise.
     Raises UsageError for values that cannot be.
@@ -41,7 +43,7 @@ class Sampling:
 
     steps: int = 50
     start: int = 1000
-    depth: int = 25
+    depth: int = HALF
     policy: str = "carry"
     moved: bool = False
     least: float = -1.0
@@ -53,6 +55,8 @@ class Sampling:
             raise UsageError(f"unknown sampler '{self.sampler}': choose from {', '.join(SAMPLERS)}")
         if not 1 <= self.start <= 1000 or not 1 <= self.steps <= self.start:
             raise UsageError(f"{self.steps} steps from level {self.start} cannot be: 1 <= steps <= start <= 1000")
+        if self.depth == HALF:
+            object.__setattr__(self, "depth", -(-self.steps // 2))
         if not 0 <= self.depth <= self.steps:
             raise UsageError(f"D = {self.depth} is outside 0 ... {self.steps}, the number of steps")
 
