@@ -61,7 +61,8 @@ class Pool:
     @torch.no_grad()
     def code(self) -> CodedFrames:
         """New sequences, coded at random qualities; of each the last P frames."""
-        c, lead = self.codec, self.random.randint(0, LEAD)
+        c = self.codec
+        lead = self.random.randint(0, max(0, min(LEAD, c.sequences.longest - FRAMES - 1)))
         x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
         u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
         reference, found, r = c.intra_reference(x[0], c.intra_quality(u, self.random.random())), [], ratio(c.model, u)

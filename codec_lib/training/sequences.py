@@ -71,6 +71,11 @@ class Sequences:
         return (f"{len(self.clips)} video clips, {sum(self.weights)} frames, and films of {len(self.photographs)} photographs, "
                 f"{100 * self.film_share:.0f} % of the sequences. No clip of a folder named \"dev\" was used.")
 
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip."""
+        return max(len(c.frames) for c in self.clips)
+
     def batch(self, n: int, length: int) -> tuple[Tensor, Tensor]:
         """n crops of ``length`` frames: float32 (length, n, 3, crop, crop) in [0, 1], and their motion, int16
         (length - 1, weights, n, 2, crop/8 + 1, crop/8 + 1). Mirrored at random; never played backwards, since fields have a direction.
@@ -86,6 +91,8 @@ class Sequences:
 
     def _crop(self, length: int) -> tuple[Tensor, Tensor]:
         long_enough = [i for i, c in enumerate(self.clips) if len(c.frames) >= length]
+        if not long_enough:
+            raise MissingData(f"sequences of {length} frames are wanted, and the longest clip has {self.longest}: give longer clips")
         clip = self.clips[self.random.choices(long_enough, [self.weights[i] for i in long_enough])[0]]
         start = self.random.randrange(len(clip.frames) - length + 1)
         top, left = (SPACING * 2 * self.random.randrange((side - self.crop) // (2 * SPACING) + 1)

@@ -14,7 +14,7 @@ from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.container import NOT_PORTABLE, read_header
 from codec_lib.entropy.fit import initial_tables
-from codec_lib.errors import UsageError
+from codec_lib.errors import MissingData, UsageError
 from codec_lib.training import conditional
 from codec_lib.training.conditional_schedule import LEARNED_MOTION, ON_LATTICE, schedule_of
 from codec_lib.training.loop import train as run_training
@@ -100,3 +100,9 @@ def test_learned_motion_is_learned_first():
     assert learns == ["motion"] * 4 + ["content"] * 6 + ["all"] * 20
     assert [LEARNED_MOTION.weight(t) for t in range(1, 6)] == [0.5, 1.2, 0.5, 0.9, 0.5]
     assert not LEARNED_MOTION.at(0).rate and LEARNED_MOTION.at(0.1).rate
+
+
+def test_clips_that_are_too_short_are_named(data):
+    sequences = Sequences([data / "clips"], data / "cache", crop=64, searches=())
+    with pytest.raises(MissingData, match=rf"sequences of 99 frames are wanted, and the longest clip has {sequences.longest}"):
+        sequences.batch(1, 99)
