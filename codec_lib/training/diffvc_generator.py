@@ -7,7 +7,7 @@ mean give pictures that are blurred in the mean, as long as a network is small, 
 The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
 latent. What it is shown is not only the noised truth, but also the noised decoded latent and, noised, what it last predicted, since
 that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
-before worse. And the decoder of latents is tuned along with it.
+before worse. And a decoder of pictures is trained along with it, which also learns how far to believe what is carried (`picture`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from codec_lib.codecs.diffvc.export import (
     made,
     save_generator,
 )
+from codec_lib.codecs.diffvc.picture import Carried, PictureDecoder
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
-from codec_lib.diffusion.autoencoder import Autoencoder
+from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.process import add_noise, level, signal_and_noise, to_data
 from codec_lib.diffusion.schedule import scaled_linear
@@ -79,7 +80,7 @@ class GeneratorRecipe(Recipe):
 
     codec: a `ContextualRecipe` whose model is trained; it codes the training clips. denoiser: the prior. prompt_kept: share of the
     samples that are told their quantisation. folder: of the prior, for prompts of text. net: LPIPS backbone; None: without LPIPS.
-    decoder: an autoencoder whose decoder is to be tuned, where config says so; not the one that the codec looks through.
+    decoder: shows what is predicted, where config says that it is to be trained; else the codec's autoencoder does.
     """
 
     name = GENERATOR
@@ -88,9 +89,9 @@ class GeneratorRecipe(Recipe):
 
     def __init__(self, codec: ContextualRecipe, denoiser: Denoiser, config: GeneratorConfig, batch: int = 16, seed: int = 0,
                  prompt_kept: float = PROMPT_KEPT, folder: Path | None = None, net: str | None = "squeeze",
-                 decoder: Autoencoder | None = None):
+                 decoder: PictureDecoder | None = None):
         self.denoiser, self.config, self.batch, self.prompt_kept = denoiser, config, batch, prompt_kept
-        self.pool, self.decoder = Pool(codec, seed), decoder if config.decoder else codec.autoencoder
+        self.pool = Pool(codec, seed)
         control, prompt = made(config, denoiser, folder)
         names = learned(config, denoiser)
         for name, p in denoiser.named_parameters():
@@ -99,9 +100,9 @@ class GeneratorRecipe(Recipe):
         if prompt is not None:
             self.model["prompt"] = prompt
         if config.decoder:
-            for name, p in self.decoder.named_parameters():
+            for name, p in decoder.named_parameters():
                 p.requires_grad_(name.startswith(DECODER))
-            self.model["decoder"] = self.decoder
+            self.model["decoder"] = decoder
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
         self.lpips = load_lpips(net) if net else None
@@ -120,7 +121,7 @@ class GeneratorRecipe(Recipe):
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
-            distance, difference = self.distance(y_0[which], coded.x[which])
+            distance, difference = self.distance(y_0[which], coded.picked(which))
             if not self.config.shortcut:  # then what is predicted in much noise says little
                 distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
             else:
@@ -155,17 +156,26 @@ class GeneratorRecipe(Recipe):
         scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
         return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0
 
-    def distance(self, y_0: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def distance(self, y_0: Tensor, coded: CodedFrames) -> tuple[Tensor, Tensor]:
         """LPIPS and squared error on the 0..1 scale, (N,) each, of a square somewhere in the pictures of latents y_0 (N, C, h, w),
-        against frames x, uint8 (N, 3, H, W). What a prediction is off by where there is little signal would drown everything:
-        latents are clamped to what latents are."""
-        side = min(SIDE, *x.shape[-2:])
-        top, edge = (8 * int(torch.randint((size - side) // 8 + 1, (), generator=self.generator)) for size in x.shape[-2:])
-        y_0 = y_0[..., top // 8 : (top + side) // 8, edge // 8 : (edge + side) // 8].clamp(-6, 6)
-        picture = self.decoder.decode(y_0).float()
-        original = x[..., top : top + side, edge : edge + side].float() / 255
-        distance = self.lpips.to(x.device)(2 * picture.clamp(0, 1) - 1, 2 * original - 1).float().flatten()
+        against the frames that they are predicted for. What a prediction is off by where there is little signal would drown
+        everything: latents are clamped to what latents are."""
+        side = min(SIDE, *coded.x.shape[-2:])
+        top, edge = (STRIDE * int(torch.randint((size - side) // STRIDE + 1, (), generator=self.generator)) for size in coded.x.shape[-2:])
+
+        def square(a: Tensor, cell: int = 1) -> Tensor:
+            return a[..., top // cell : (top + side) // cell, edge // cell : (edge + side) // cell]
+
+        picture = self.picture(square(y_0, STRIDE).clamp(-6, 6), Carried(square(coded.detail).float(), square(coded.smooth).float()))
+        original = square(coded.x).float() / 255
+        distance = self.lpips.to(original.device)(2 * picture.clamp(0, 1) - 1, 2 * original - 1).float().flatten()
         return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
+
+    def picture(self, latent: Tensor, of: Carried) -> Tensor:
+        """As a viewer gets it, (N, 3, H, W), not clamped."""
+        if "decoder" in self.model:
+            return self.model["decoder"](latent, of).float()
+        return self.pool.codec.autoencoder.decode(latent).float()
 
     def validate(self) -> dict[str, float]:
         """Error and LPIPS at fixed steps on fixed training clips, with the prompt: it shows progress, not quality. With a shortcut the
@@ -178,15 +188,16 @@ class GeneratorRecipe(Recipe):
             error, y_0 = self.predicted(coded, self._noised(coded.y_hat if self.config.shortcut else coded.y, steps), steps, told)
             found[f"error_{n}"] = round(error.mean().item(), 4)
             if self.lpips is not None:
-                found[f"lpips_{n}"] = round(self.distance(y_0, coded.x)[0].mean().item(), 4)
+                found[f"lpips_{n}"] = round(self.distance(y_0, coded)[0].mean().item(), 4)
         if self.lpips is not None:
             for name, latent in (("decoded", coded.y_hat), ("latent", coded.y)):
-                found[f"lpips_{name}"] = round(self.distance(latent, coded.x)[0].mean().item(), 4)
+                found[f"lpips_{name}"] = round(self.distance(latent, coded)[0].mean().item(), 4)
         self.generator = state
         return found
 
 
-def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None, decoder: Autoencoder | None) -> None:
+def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None,
+               decoder: PictureDecoder | None) -> None:
     """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts from the first step on.
     source: its file's name.
 
@@ -237,7 +248,7 @@ def train(args, meter) -> Path:
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
     recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net,
-                             decoder=prior.autoencoder() if config.decoder else None)
+                             decoder=PictureDecoder(prior.autoencoder()) if config.decoder else None)
     if args.start:
         start_from(recipe, args.start.name, *load_generator(args.start, denoiser, prior, None))
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)

@@ -11,13 +11,15 @@ from codec_lib import checkpoint
 from codec_lib.checkpoint import file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc as room
 from codec_lib.codecs.diffvc.config import PROFILES
-from codec_lib.codecs.diffvc.export import UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
+from codec_lib.codecs.diffvc.export import DECODER, UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
+from codec_lib.codecs.diffvc.picture import PictureDecoder, carried
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import UsageError
 from codec_lib.training import conditional
+from codec_lib.training.coded_frames import FRAMES, Pool
 from codec_lib.training.diffvc import ContextualRecipe, squared
 from codec_lib.training.diffvc_generator import CODED, TRUE, GeneratorRecipe, parts_of, with_options
 from codec_lib.training.loop import train as run_training
@@ -85,7 +87,8 @@ def recipe(data, perceptual=False, stem=8, **options):
     codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
     torch.manual_seed(0)
     config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], stem, **options)
-    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None, decoder=tiny_autoencoder() if config.decoder else None)
+    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None,
+                           decoder=PictureDecoder(tiny_autoencoder()) if config.decoder else None)
     made.lpips = Distance() if perceptual else None
     return made
 
@@ -121,7 +124,7 @@ def test_lpips_counts_later_and_reaches_the_networks(data, tmp_path):
     assert figures["lpips"] > 0 and loss.item() > figures["error"]
     coded = made.pool.draw(4, made.generator)
     y_0 = coded.y_hat.clone().requires_grad_()
-    made.distance(y_0, coded.x)[0].sum().backward()
+    made.distance(y_0, coded)[0].sum().backward()
     assert y_0.grad.abs().sum() > 0
     assert {"lpips_50", "lpips_decoded", "error_1000"} <= set(made.validate())
     assert made.validate() == made.validate()
@@ -132,7 +135,8 @@ def test_a_decoder_of_its_own_learns_while_the_codecs_stays(data, tmp_path):
     before = [p.clone() for p in made.pool.codec.autoencoder.parameters()]
     changed = changed_by_training(made, tmp_path / "run")
     assert {n for n in changed if n.startswith("decoder.")}
-    assert all(n.startswith(("decoder.network.decoder.", "decoder.network.post_quant_conv.")) for n in changed if n.startswith("decoder."))
+    assert all(n.startswith(tuple(f"decoder.{d}" for d in DECODER)) for n in changed if n.startswith("decoder."))
+    assert "decoder.gate.conv_out.weight" in changed
     assert all(torch.equal(a, b) for a, b in zip(before, made.pool.codec.autoencoder.parameters(), strict=True))
 
 
@@ -147,6 +151,24 @@ def test_noisy_latents_are_made_from_what_a_sampler_meets(data):
                zip(sources.bincount(minlength=3).tolist(), (TRUE, CODED, 1 - TRUE - CODED), strict=True))
     plain = recipe(data)
     assert (plain.noisy(coded, n) - coded.y).pow(2).mean() < 0.01
+
+
+def test_the_pool_carries_the_detail_of_i_frames_along(data):
+    """As a viewer does: from the I frame on, frame after frame, by the motion that was decoded."""
+    codec, frames = recipe(data).pool.codec, []
+
+    def watched(real):
+        return lambda *args: frames.append(real(*args)) or frames[-1]
+
+    codec.intra_reference, codec.p_frame = watched(codec.intra_reference), watched(codec.p_frame)
+    found = Pool(codec).code()
+    along, expected = carried(codec.model.context.space, frames[0].x_hat), []
+    for frame in frames[1:]:
+        along = along.moved(frame.flow)
+        expected.append(along)
+    kept = [torch.cat(pair) for pair in zip(*expected[-FRAMES:], strict=True)]
+    assert len(found.r) == FRAMES * codec.batch and len(frames) > FRAMES
+    assert torch.equal(found.detail, kept[0].bfloat16()) and torch.equal(found.smooth, kept[1].bfloat16())
 
 
 def test_without_a_prompt_there_is_none(data):

@@ -42,7 +42,7 @@ class CodedMotion(NamedTuple):
 
 class PFrame(NamedTuple):
     """A coded P frame: what it leaves to the next, the prediction of its signal, the bits of y, z and motion, (N,), the signal that
-    was coded, and the finest context."""
+    was coded, the finest context, and the motion in pixels, (N, 2, H, W)."""
 
     reference: Reference
     x_bar: Tensor
@@ -51,3 +51,4 @@ class PFrame(NamedTuple):
     bits_motion: Tensor
     signal: Tensor
     c0: Tensor
+    flow: Tensor

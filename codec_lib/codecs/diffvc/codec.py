@@ -18,6 +18,7 @@ from torch import Tensor
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
 from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.generator import Generator
+from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.neural import Read
 from codec_lib.diffusion.autoencoder import STRIDE
@@ -63,9 +64,10 @@ class DiffVCCodec(ConditionalCodec):
         return super().portable and not self.loop
 
     def _state_i(self, *args) -> State:
+        state = super()._state_i(*args)
         if self.loop:
-            self.generator.restart()
-        return super()._state_i(*args)
+            self._restart(state)
+        return state
 
     def _state_p(self, *args) -> State:
         state = super()._state_p(*args)
@@ -82,9 +84,15 @@ class DiffVCCodec(ConditionalCodec):
         if self.generator is None or self.loop:
             return state.frame
         if state.signal is None:
-            self.generator.restart()
+            self._restart(state)
             return state.frame
         return self.drawn(state)
+
+    def _restart(self, state: State) -> None:
+        """Let the generator begin anew at an I frame."""
+        g = self.generator
+        takes = g.decoder is not None and g.sampling.detail
+        g.restart(carried(self.context.space, self._floats(state.frame)) if takes else None)
 
     @torch.inference_mode()
     def drawn(self, state: State) -> Tensor:
@@ -93,8 +101,8 @@ class DiffVCCodec(ConditionalCodec):
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
         latent = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
-        space = self.context.space
-        picture = space.picture(latent) if self.generator.decoder is None else self.generator.decoder.decode(latent)
+        g = self.generator
+        picture = self.context.space.picture(latent) if g.decoder is None else g.picture(latent, state.flow)
         return (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
     def ratio(self, quality: int) -> Tensor:

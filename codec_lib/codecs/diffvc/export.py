@@ -16,6 +16,7 @@ from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.diffvc.config import LatentConfig
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.latents import Latents
+from codec_lib.codecs.diffvc.picture import PictureDecoder
 from codec_lib.codecs.diffvc.prior import Prior
 from codec_lib.codecs.diffvc.prompt import LearnedPrompt, TextPrompt
 from codec_lib.diffusion.autoencoder import Autoencoder
@@ -24,8 +25,8 @@ from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import MissingWeights, UsageError
 
 KIND, GENERATOR = "diffvc", "diffvc-generator"
-DECODER = ("network.decoder.", "network.post_quant_conv.")
-"""Weights of an `Autoencoder` with which latents become pictures, the fixed linear path aside."""
+DECODER = ("gate.", "autoencoder.network.decoder.", "autoencoder.network.post_quant_conv.")
+"""Weights of a `PictureDecoder` that are trained: all with which latents become pictures, the fixed linear path aside."""
 PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
 UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
@@ -37,7 +38,8 @@ to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5);
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
     unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
-    tells apart. decoder: whether it has a decoder of latents of its own, tuned from the autoencoder's. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
+    tells apart. decoder: whether it has a `PictureDecoder` of its own, tuned from the autoencoder's. prior: digest (first four bytes)
+    of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
@@ -89,7 +91,7 @@ def learned(config: GeneratorConfig, denoiser: Denoiser) -> set[str]:
 
 
 def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, control: Control, prompt: nn.Module | None,
-                   decoder: Autoencoder | None = None) -> str:
+                   decoder: PictureDecoder | None = None) -> str:
     """Write what the diffusion decoder adds to the prior. decoder: where config says that there is one. Returns its SHA-256."""
     names, state = learned(config, denoiser), denoiser.state_dict()
     tensors = {f"denoiser.{n}": state[n] for n in sorted(names)}
@@ -102,8 +104,8 @@ def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, cont
 
 
 def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | None
-                   ) -> tuple[Control, nn.Module | None, Autoencoder | None]:
-    """Control network, prompt and decoder of latents. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
+                   ) -> tuple[Control, nn.Module | None, PictureDecoder | None]:
+    """Control network, prompt and decoder of pictures. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
     digest of the contextual codec; None: any will do, as where training goes on with another.
 
     Raises MissingWeights, also where it was trained with others.
@@ -114,7 +116,7 @@ def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | No
         if there is not None and wanted != there:
             raise MissingWeights(f"'{path.name}' was trained with {what} {wanted}, and {there} is there: get that one, or train it again")
     control, prompt = made(config, denoiser, prior.folder)
-    decoder = prior.autoencoder() if config.decoder else None
+    decoder = PictureDecoder(prior.autoencoder()) if config.decoder else None
     for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt), ("decoder.", decoder)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
         if found:
