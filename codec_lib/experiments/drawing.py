@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
 from codec_lib.codecs.diffvc.generator import Generator, Sampling
-from codec_lib.entropy.container import StreamHeader, read_stream
+from codec_lib.entropy.container import StreamHeader, read_header
 from codec_lib.video import Video
 from codec_lib.video.padding import crop
 
@@ -66,10 +66,8 @@ class TimedGenerator(Generator):
 def decoded(codec: DiffVCCodec, stream: bytes) -> DecodedStream:
     """Decode a stream without drawing. codec: with its generator outside the loop."""
     start = time.perf_counter()
-    header, packets = read_stream(stream)
-    codec.accept(header, packets)
-    states = [c.state for c in codec._read(header, packets)]
-    return DecodedStream(header, states, time.perf_counter() - start)
+    states = [c.state for c in codec.decode_frames(stream)]
+    return DecodedStream(read_header(stream), states, time.perf_counter() - start)
 
 
 @torch.inference_mode()

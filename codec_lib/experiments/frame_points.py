@@ -50,13 +50,18 @@ def code_clip(codec: Codec, video: Video, quality: int, called: str | None = Non
     instead of the codec's own."""
     start = time.perf_counter()
     stream = codec.encode(video, quality)
-    between = time.perf_counter()
+    return read_clip(codec, video, quality, stream, time.perf_counter() - start, called)
+
+
+def read_clip(codec: Codec, video: Video, quality: int, stream: bytes, encode_s: float = 0.0, called: str | None = None) -> CodedClip:
+    """The same of a clip that was coded before; encode_s: seconds that it took."""
+    start = time.perf_counter()
     decoded = codec.decode(stream)
-    end = time.perf_counter()
+    decode_s = time.perf_counter() - start
     bits = [8 * (len(p.payload) + sum(framing_bytes([p]).values())) for p in read_stream(stream)[1]]
     psnr = metric("psnr").frame_values(video, decoded)
     record = Record(called or codec.name, codec.profile, video.name, len(video), video.width, video.height, quality, len(stream),
-                    8 * len(stream) / video.pixels, round(between - start, 4), round(end - between, 4),
+                    8 * len(stream) / video.pixels, round(encode_s, 4), round(decode_s, 4),
                     {"psnr": float(np.mean(psnr))})
     return CodedClip(record, stream, np.array(bits, float), np.array(psnr))
 

@@ -12,7 +12,6 @@ from codec_lib.codecs.conditional.motion_coding import level_of
 from codec_lib.codecs.conditional.state import Coded
 from codec_lib.entropy.account import Account
 from codec_lib.entropy.account import account as account_of_parts
-from codec_lib.entropy.container import read_stream
 from codec_lib.entropy.latent_coder import UNIT, integers
 from codec_lib.errors import UsageError
 
@@ -33,10 +32,8 @@ def frame_parts(codec: ConditionalCodec, stream: bytes) -> Iterator[dict[str, fl
     """
     if codec.config.motion != "lattice":
         raise UsageError("bits of learned motion are not told from those of latents: use a codec with motion on the lattice")
-    header, packets = read_stream(stream)
-    codec.accept(header, packets)
     field = None
-    for coded in codec._read(header, packets):
+    for coded in codec.decode_frames(stream):
         yield {FRAME_BYTE: 8.0} | _parts(codec, coded, field)
         field = coded.state.motion
 

@@ -31,7 +31,7 @@ from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.neural import RDO_WEIGHT, NeuralCodec, Read
 from codec_lib.codecs.protocol import Progress
 from codec_lib.entropy.coder import Decoder, Encoder
-from codec_lib.entropy.container import Packet, StreamHeader, check_digest, latent_digest
+from codec_lib.entropy.container import Packet, StreamHeader, check_digest, latent_digest, read_stream
 from codec_lib.entropy.latent_coder import UNIT
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
@@ -187,6 +187,13 @@ class ConditionalCodec(NeuralCodec):
         return State(frame, feature, earlier, motion.memory, state.t + 1, signal, contexts.c0, motion.flow)
 
     # ---- decoding
+
+    @torch.inference_mode()
+    def decode_frames(self, stream: bytes) -> Iterator[Coded]:
+        """All that a decoder knows of each frame of a stream, before anything else is made of it. Raises what `decode` raises."""
+        header, packets = read_stream(stream)
+        self.accept(header, packets)
+        yield from self._read(header, packets)
 
     def read(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> Iterator[Read]:
         """See `NeuralCodec.read`."""
