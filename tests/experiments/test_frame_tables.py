@@ -10,10 +10,13 @@ from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.account import FRAME_BYTE, HYPER, INTRA, MOTION, STEPS, account, frame_parts, replay
 from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.protocol import load_codec
+from codec_lib.entropy.coder import _ROUNDING_BITS as ROUNDING
 from codec_lib.entropy.container import read_stream
 from codec_lib.errors import MissingWeights, UsageError
 from codec_lib.experiments import coding_ablation, frame_points, i_and_p, propagation
 from codec_lib.experiments.frame_points import PointLog, code_clip
+from codec_lib.experiments.golden import golden
 from codec_lib.experiments.i_and_p import CONDITIONAL
 from codec_lib.experiments.i_and_p import INTRA as INTRA_LABEL
 from codec_lib.experiments.records import Results, load_results
@@ -68,6 +71,16 @@ def test_the_account_of_a_stream_is_the_stream():
     assert set(parts.coded) == {FRAME_BYTE, INTRA, MOTION, HYPER, *STEPS} and all(b > 0 for b in parts.coded.values())
     assert 0 <= parts.ending < 9 * 3, "only P frames have an ending of their own"
     assert [INTRA in p for p in frame_parts(codec, stream)] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("stream", [g for g in golden() if g.codec == "conditional"], ids=lambda g: g.path.stem)
+def test_golden_streams_are_accounted_for(stream):
+    data = stream.path.read_bytes()
+    codec = load_codec("conditional")
+    parts = account(codec, data)
+    assert sum(parts.bits().values()) == 8 * len(data)
+    symbols = [s.size for frame in codec.decode_frames(data) if frame.state.motion is not None for s in frame.symbols]
+    assert 0 <= parts.ending <= 8.01 * len(symbols) / 3 + ROUNDING * sum(symbols), "six P frames of three kinds of symbols"
 
 
 @pytest.mark.parametrize("make", [tiny_codec, tiny_context_codec])
