@@ -7,7 +7,8 @@ mean give pictures that are blurred in the mean, as long as a network is small, 
 The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
 latent. What it is shown is not only the noised truth, but also the noised decoded latent and, noised, what it last predicted, since
 that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
-before worse. And a decoder of pictures is trained along with it, which also learns how far to believe what is carried (`picture`).
+before worse. And a decoder of pictures is trained, which also learns how far to believe what is carried (`picture`); what it has of
+the autoencoder not before the denoiser has learned what it can, since otherwise it does all of the work, and the denoiser none.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ from codec_lib.training.loop import train as run_training
 
 PROMPT_KEPT = 0.9
 """Share of the samples that are told their quantisation; the others get the empty prompt, so that one model can do without."""
-PERCEPTUAL_FROM = {False: 0.4, True: 0.1}
+PERCEPTUAL_FROM = {False: 0.4, True: 0.02}
 """Share of the training after which LPIPS counts, without and with a shortcut."""
-PERCEPTUAL_WEIGHT = 2.0
-"""Of LPIPS beside the squared error of predicted noise, or of predicted latents."""
+PERCEPTUAL_WEIGHT = {False: 2.0, True: 4.0}
+"""Of LPIPS beside the squared error of predicted noise, or of predicted latents, without and with a shortcut."""
+DECODER_FROM = 0.6
+"""Share of the training after which a decoder of its own, so far the autoencoder's, learns too."""
 PIXEL_WEIGHT = 10.0
 """Of the pictures' squared error on the 0..1 scale beside LPIPS, which alone would let colours drift."""
 TRUE, CODED = 0.1, 0.2
@@ -100,8 +103,7 @@ class GeneratorRecipe(Recipe):
         if prompt is not None:
             self.model["prompt"] = prompt
         if config.decoder:
-            for name, p in decoder.named_parameters():
-                p.requires_grad_(name.startswith(DECODER))
+            decoder.requires_grad_(False).gate.requires_grad_(True)
             self.model["decoder"] = decoder
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
@@ -110,6 +112,9 @@ class GeneratorRecipe(Recipe):
 
     def at(self, progress: float) -> None:
         self.perceptual = self.lpips is not None and progress >= self.perceptual_from
+        if self.config.decoder and progress >= DECODER_FROM:
+            for name, p in self.model["decoder"].named_parameters():
+                p.requires_grad_(name.startswith(DECODER))
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         coded = self.pool.draw(self.batch, self.generator)
@@ -126,7 +131,7 @@ class GeneratorRecipe(Recipe):
                 distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
             else:
                 loss = loss + PIXEL_WEIGHT * difference.mean()
-            loss = loss + PERCEPTUAL_WEIGHT * distance.mean()
+            loss = loss + PERCEPTUAL_WEIGHT[self.config.shortcut] * distance.mean()
             figures |= {"lpips": distance.mean().item(), "mse": difference.mean().item()}
         return loss, {"loss": loss.item()} | figures
 
@@ -178,19 +183,20 @@ class GeneratorRecipe(Recipe):
         return self.pool.codec.autoencoder.decode(latent).float()
 
     def validate(self) -> dict[str, float]:
-        """Error and LPIPS at fixed steps on fixed training clips, with the prompt: it shows progress, not quality. With a shortcut the
-        noisy latent is made from the decoded one, else from the truth."""
-        coded, found = self.pool.fixed(2), {}
-        told = torch.ones(len(coded.r), dtype=torch.bool)
+        """Error and LPIPS at fixed steps on fixed squares of training clips, with the prompt: it shows progress, not quality. With a
+        shortcut the noisy latent is made from the decoded one, else from the truth."""
+        coded = self.pool.fixed(2)
+        found = {"error_decoded": round((coded.y_hat - coded.y).pow(2).mean().item(), 4)}
+        told, latents = torch.ones(len(coded.r), dtype=torch.bool), {"decoded": coded.y_hat, "latent": coded.y}
         state, self.generator = self.generator, torch.Generator().manual_seed(1)
         for n in VALIDATED_AT:
             steps = torch.full((len(told),), n)
             error, y_0 = self.predicted(coded, self._noised(coded.y_hat if self.config.shortcut else coded.y, steps), steps, told)
             found[f"error_{n}"] = round(error.mean().item(), 4)
-            if self.lpips is not None:
-                found[f"lpips_{n}"] = round(self.distance(y_0, coded)[0].mean().item(), 4)
+            latents[n] = y_0
         if self.lpips is not None:
-            for name, latent in (("decoded", coded.y_hat), ("latent", coded.y)):
+            for name, latent in latents.items():
+                self.generator.manual_seed(2)
                 found[f"lpips_{name}"] = round(self.distance(latent, coded)[0].mean().item(), 4)
         self.generator = state
         return found

@@ -21,7 +21,7 @@ from codec_lib.errors import UsageError
 from codec_lib.training import conditional
 from codec_lib.training.coded_frames import FRAMES, Pool
 from codec_lib.training.diffvc import ContextualRecipe, squared
-from codec_lib.training.diffvc_generator import CODED, TRUE, GeneratorRecipe, parts_of, with_options
+from codec_lib.training.diffvc_generator import CODED, DECODER_FROM, TRUE, GeneratorRecipe, parts_of, with_options
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 from codec_lib.video import write_video
@@ -133,6 +133,8 @@ def test_lpips_counts_later_and_reaches_the_networks(data, tmp_path):
 def test_a_decoder_of_its_own_learns_while_the_codecs_stays(data, tmp_path):
     made = recipe(data, perceptual=True, shortcut=True, decoder=True)
     before = [p.clone() for p in made.pool.codec.autoencoder.parameters()]
+    made.at(DECODER_FROM - 0.01)
+    assert all(n.startswith("gate.") for n, p in made.model["decoder"].named_parameters() if p.requires_grad), "the denoiser goes first"
     changed = changed_by_training(made, tmp_path / "run")
     assert {n for n in changed if n.startswith("decoder.")}
     assert all(n.startswith(tuple(f"decoder.{d}" for d in DECODER)) for n in changed if n.startswith("decoder."))

@@ -29,14 +29,18 @@ from codec_lib.layers.warping import shrink_flow, warp
 
 @dataclass(frozen=True)
 class LatentStructure(Structure):
-    """`Structure` with I frames whose qualities span less than those of P frames.
+    """`Structure` with I frames whose qualities span less than those of P frames, and with fewer of them.
 
     I frames come from a codec of pixels. At low rates they have to be much better than what is asked for, since P frames live on
     them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
+
+    Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
+    most at the lowest quality, and 0.99 to 3.3 after a cut.
     """
 
     intra_offset: int = 11
     intra_slope: float = 0.45
+    cut: float = 0.9
 
 
 class DiffVCCodec(ConditionalCodec):
