@@ -30,10 +30,10 @@ def tiny_autoencoder(seed=0):
     return Autoencoder(TINY_VAE).eval()
 
 
-def tiny_latent_model(seed=0, config=SMALL):
-    space = Latents(tiny_autoencoder(), config)
+def tiny_latent_model(seed=0):
+    space = Latents(tiny_autoencoder(), SMALL)
     torch.manual_seed(seed)
-    model = ConditionalModel(config, space)
+    model = ConditionalModel(SMALL, space)
     with torch.no_grad():  # give it something to say
         model.g_a.head.weight.normal_(std=0.3)
         model.h_a[-1].weight.mul_(30)
@@ -54,8 +54,8 @@ def tiny_networks(trained=True):
     return denoiser, control, prompt
 
 
-def tiny_diffvc(path="integer", sampling=None, diffusion=True, config=SMALL, **options):
-    model = tiny_latent_model(config=config)
+def tiny_diffvc(path="integer", sampling=None, diffusion=True, **options):
+    model = tiny_latent_model()
     entropy = (IntegerEntropy if path == "integer" else FloatEntropy)(SMALL, model.entropy)
     generator = Generator(*tiny_networks(), sampling or Sampling(steps=3, depth=1)) if diffusion else None
     return DiffVCCodec(model, entropy, initial_tables(), tiny_motion(), tiny_intra_codec(path), b"\1\2\3\5", generator=generator,

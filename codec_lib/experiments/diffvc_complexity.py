@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig
 from codec_lib.codecs.diffvc.control import Control
-from codec_lib.codecs.diffvc.detail import Carried, Gate
 from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.neural import NeuralCodec
 from codec_lib.codecs.protocol import load_codec
@@ -57,11 +56,11 @@ PAPER |= {f"{way} fps": asdict(cell(f"diffvc.speed/diffvc/{WIDTH}x{HEIGHT}-{way[
 
 
 class Shapes(nn.Module):
-    """Stands for the space of latents where only shapes are asked for. gate: counted by itself, since no forward pass contains it."""
+    """Stands for the space of latents where only shapes are asked for."""
 
     def __init__(self, c: LatentConfig):
         super().__init__()
-        self.c, self.gate = c, Gate() if c.carried else None
+        self.c = c
 
     def _latents(self, x: Tensor) -> Tensor:
         return x.new_zeros(len(x), self.c.signal_channels, x.shape[2] // self.c.signal_stride, x.shape[3] // self.c.signal_stride)
@@ -69,7 +68,7 @@ class Shapes(nn.Module):
     def signal(self, x: Tensor) -> Tensor:
         return self._latents(x)
 
-    def picture(self, signal: Tensor, carried: None = None) -> Tensor:
+    def picture(self, signal: Tensor) -> Tensor:
         return F.interpolate(signal[:, :3], scale_factor=self.c.signal_stride)
 
     def seen(self, x_hat: Tensor, signal: Tensor | None) -> Tensor:
@@ -127,8 +126,7 @@ def macs(parts: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:
     context = unet.empty.expand(1, -1, -1)
     noise = count_macs(unet, y, step).total
     control = count_macs(parts[CONTROL], y, step, context, y, c0).total
-    gate = count_macs(model.context.space.gate, x, Carried(x, x)).total if c.carried else 0
-    return {CODEC: (codec[p_frame.WHOLE] + gate, codec[p_frame.DECODING] + gate), ENCODE: (encode,) * 2, DECODE: (decode,) * 2,
+    return {CODEC: (codec[p_frame.WHOLE], codec[p_frame.DECODING]), ENCODE: (encode,) * 2, DECODE: (decode,) * 2,
             DENOISER: (noise,) * 2, CONTROL: (control,) * 2}
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.training.conditional import left
 from codec_lib.training.diffvc import ContextualRecipe
@@ -23,7 +24,7 @@ LEAD, FRAMES = 12, 2
 class CodedFrames(NamedTuple):
     """x: the originals, uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what was last predicted for them, at first the
     decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r: quantisation ratios (N,); detail, smooth: of the
-    I frame before, see `Carried`, (N, 3, H, W), in bfloat16, zeros where nothing is carried."""
+    I frame before, see `Carried`, (N, 3, H, W), in bfloat16."""
 
     x: Tensor
     y: Tensor
@@ -69,13 +70,14 @@ class Pool:
         x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
         u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
         reference, found, r = c.intra_reference(x[0], c.intra_quality(u, self.random.random())), [], ratio(c.model, u)
+        along = carried(c.model.context.space, reference.x_hat)
         for t in range(1, len(x)):
             coded = c.p_frame(x[t], reference, motion[t - 1], u)
-            reference = left(coded)
+            reference, along = left(coded), along.moved(coded.flow)
             if t > lead:
                 picture = (255 * x[t]).round().to(torch.uint8)
-                latents, moved = (coded.signal, *[reference.signal] * 2), reference.carried or (torch.zeros_like(x[t]),) * 2
-                found.append(CodedFrames(picture, *latents, coded.c0.bfloat16(), r, *(a.bfloat16() for a in moved)))
+                latents, moved = (coded.signal, *[reference.signal] * 2), (a.bfloat16() for a in along)
+                found.append(CodedFrames(picture, *latents, coded.c0.bfloat16(), r, *moved))
         return CodedFrames.joined(found)
 
     def fixed(self, count: int) -> CodedFrames:

@@ -139,8 +139,7 @@ class ConditionalRecipe(Recipe):
         """What an I frame of relative quality u leaves to the first P frame."""
         with torch.no_grad():
             coded = self.intra(x.contiguous(memory_format=torch.channels_last), u)
-        x_hat = rounded(coded.x_hat)
-        return Reference(x_hat, None, coded.y_hat, u, carried=self.model.context.space.begun(x_hat))
+        return Reference(rounded(coded.x_hat), None, coded.y_hat, u)
 
     def prediction(self, x: Tensor, reference: Reference, u: Tensor) -> tuple[Tensor, Tensor]:
         """Of learned motion alone: bits per pixel, and squared error of the frame that it predicts on the 0..255 scale, (N,)."""

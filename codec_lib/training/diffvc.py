@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codec_lib.checkpoint import checkpoint_path, fill
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_stream import WEIGHT_TIMES_LAMBDA
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.conditional.reference import PFrame, Reference
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
-from codec_lib.codecs.diffvc.config import ERROR_OF_LATENTS, PROFILES, LatentConfig, require_size
+from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig, require_size
 from codec_lib.codecs.diffvc.export import load_codec_parts, save_codec
 from codec_lib.codecs.diffvc.latents import Latents
 from codec_lib.codecs.diffvc.prior import find_prior
@@ -68,8 +68,7 @@ class ContextualRecipe(ConditionalRecipe):
 
     def errors(self, coded: PFrame, x: Tensor) -> tuple[Tensor, Tensor]:
         y = coded.signal.detach()
-        shown = self.mse(coded.reference.x_hat, x) / ERROR_OF_LATENTS  # of no size, and with a gradient for the gate alone
-        return squared(coded.reference.signal - y) + shown - shown.detach(), squared(coded.x_bar - y)
+        return squared(coded.reference.signal - y), squared(coded.x_bar - y)
 
 
 def training_clips(args, config: LatentConfig) -> Sequences:
@@ -90,8 +89,7 @@ def train(args, meter) -> Path:
     intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
     recipe = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, config, args.batch, args.seed)
     if args.start:
-        started = trainable(load_codec_parts(args.start, autoencoder)).state_dict()
-        fill(recipe.model, recipe.model.state_dict() | started, args.start.name)  # an earlier one may carry nothing
+        recipe.model.load_state_dict(trainable(load_codec_parts(args.start, autoencoder)).state_dict())
         set_quantise(recipe.model.entropy, config.portable)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"

@@ -7,7 +7,7 @@ mean give pictures that are blurred in the mean, as long as a network is small, 
 The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
 latent. What it is shown is not only the noised truth, but also the noised decoded latent and, noised, what it last predicted, since
 that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
-before worse. And a decoder of pictures is trained, which also learns how far to believe what is carried (`detail`); what it has of
+before worse. And a decoder of pictures is trained, which also learns how far to believe what is carried (`picture`); what it has of
 the autoencoder not before the denoiser has learned what it can, since otherwise it does all of the work, and the denoiser none.
 """
 
@@ -23,7 +23,6 @@ from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.diffvc.config import require_size
 from codec_lib.codecs.diffvc.control import Control
-from codec_lib.codecs.diffvc.detail import Carried
 from codec_lib.codecs.diffvc.export import (
     DECODER,
     GENERATOR,
@@ -35,7 +34,7 @@ from codec_lib.codecs.diffvc.export import (
     made,
     save_generator,
 )
-from codec_lib.codecs.diffvc.picture import PictureDecoder
+from codec_lib.codecs.diffvc.picture import Carried, PictureDecoder
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
@@ -177,13 +176,11 @@ class GeneratorRecipe(Recipe):
         distance = self.lpips.to(original.device)(2 * picture.clamp(0, 1) - 1, 2 * original - 1).float().flatten()
         return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
 
-    def picture(self, latent: Tensor, carried: Carried) -> Tensor:
+    def picture(self, latent: Tensor, of: Carried) -> Tensor:
         """As a viewer gets it, (N, 3, H, W), not clamped."""
         if "decoder" in self.model:
-            return self.model["decoder"](latent, carried).float()
-        space = self.pool.codec.model.context.space
-        alone = space.autoencoder.decode(latent).float()
-        return alone if space.gate is None else space.gate(alone, carried)
+            return self.model["decoder"](latent, of).float()
+        return self.pool.codec.autoencoder.decode(latent).float()
 
     def validate(self) -> dict[str, float]:
         """Error and LPIPS at fixed steps on fixed squares of training clips, with the prompt: it shows progress, not quality. With a

@@ -9,7 +9,7 @@ Learned motion is itself hyper-latents and latents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -128,21 +128,14 @@ class ConditionalCodec(NeuralCodec):
         state, period, best = None, self.structure.intra_period, self.qualities[-1]
         for t in range(len(video)):
             frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
-
-            def alone(t=t, frame=frame) -> Coded:
-                still = stillness(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
-                return self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
-
             coded = None
             if state is not None and not (period and t % period == 0):
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
-            coded = alone() if coded is None else self._chosen(frame, coded, alone)
+            if coded is None:
+                still = stillness(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
+                coded = self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
             state = coded.state
             yield coded
-
-    def _chosen(self, frame: Tensor, predicted: Coded, alone: Callable[[], Coded]) -> Coded:
-        """Of a P frame and what ``alone`` makes, an I frame of the same frame, the one to send."""
-        return predicted
 
     def _code_i(self, frame: Tensor, quality: int, t: int) -> Coded:
         z, quantised = self.intra.quantise(frame, quality)
@@ -152,8 +145,7 @@ class ConditionalCodec(NeuralCodec):
         return Coded(payload, (z[0], quantised.symbols[0]), self._state_i(quantised.y16, quality, t))
 
     def _state_i(self, y16: Tensor, quality: int, t: int) -> State:
-        frame = self.intra.picture(y16, quality)
-        return State(frame, None, Earlier(y16, True, quality), None, t, carried=self.context.space.begun(self._floats(frame)))
+        return State(self.intra.picture(y16, quality), None, Earlier(y16, True, quality), None, t)
 
     def _code_p(self, frame: Tensor, state: State, quality: int) -> Coded | None:
         """The frame predicted from ``state``; None where an I frame would do better."""
@@ -190,10 +182,9 @@ class ConditionalCodec(NeuralCodec):
 
     def _state_p(self, latents: Latents, contexts: Contexts, motion: FrameMotion, state: State, quality: int, u: Tensor) -> State:
         signal, feature = self.g_s((latents.y16 / UNIT).contiguous(memory_format=self.layout), contexts, u)
-        carried = state.carried and state.carried.moved(motion.flow)
-        frame = (self.context.space.picture(signal, carried).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        frame = (self.context.space.picture(signal).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         earlier = Earlier(latents.y16, False, quality, latents.features)
-        return State(frame, feature, earlier, motion.memory, state.t + 1, signal, contexts.c0, motion.flow, carried)
+        return State(frame, feature, earlier, motion.memory, state.t + 1, signal, contexts.c0, motion.flow)
 
     # ---- decoding
 

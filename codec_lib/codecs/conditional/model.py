@@ -80,6 +80,5 @@ class ConditionalModel(nn.Module):
             features = e.expect(z_hat, reference, nodes, u, contexts.c2, self.quantise)
             y_hat, bits_y = e.code(y, features, self.quantise)
         decoded, feature = self.g_s(y_hat, contexts, u)
-        carried = reference.carried and reference.carried.moved(motion.flow)
-        left = Reference(space.picture(decoded, carried), feature, y_hat, u, motion.memory, t, features, decoded, carried)
-        return PFrame(left, contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)), motion.bits, signal, contexts.c0)
+        left = Reference(space.picture(decoded), feature, y_hat, u, motion.memory, t, features, decoded)
+        return PFrame(left, contexts.x_bar, bits_y, bits_z.sum(dim=(1, 2, 3)), motion.bits, signal, contexts.c0, motion.flow)

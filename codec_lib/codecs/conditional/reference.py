@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ class Reference(NamedTuple):
     """What a frame leaves to the next. x_hat: decoded frame (N, 3, H, W). feature: (N, F, H/fold, W/fold), None after an I
     frame. y_hat: its latents, (N, C, H/16, W/16). u: its relative quality, (N,). motion: None after an I frame and where motion
     is not learned. t: its number. expected: the features of its prior, None after an I frame. signal: what was decoded, of which
-    x_hat is the picture; None after an I frame. carried: what pictures take from the I frame, see `Pixels.begun`."""
+    x_hat is the picture; None after an I frame."""
 
     x_hat: Tensor
     feature: Tensor | None
@@ -29,7 +29,6 @@ class Reference(NamedTuple):
     t: int = 0
     expected: Tensor | None = None
     signal: Tensor | None = None
-    carried: Any = None
 
 
 class CodedMotion(NamedTuple):
@@ -43,7 +42,7 @@ class CodedMotion(NamedTuple):
 
 class PFrame(NamedTuple):
     """A coded P frame: what it leaves to the next, the prediction of its signal, the bits of y, z and motion, (N,), the signal that
-    was coded, and the finest context."""
+    was coded, the finest context, and the motion in pixels, (N, 2, H, W)."""
 
     reference: Reference
     x_bar: Tensor
@@ -52,3 +51,4 @@ class PFrame(NamedTuple):
     bits_motion: Tensor
     signal: Tensor
     c0: Tensor
+    flow: Tensor

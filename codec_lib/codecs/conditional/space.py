@@ -23,12 +23,8 @@ class Pixels(nn.Module):
         """What is coded of frames x."""
         return x
 
-    def begun(self, x_hat: Tensor) -> None:
-        """What pictures of later frames take from a decoded I frame, and the decoded motion moves along: nothing."""
-        return None
-
-    def picture(self, signal: Tensor, carried: None = None) -> Tensor:
-        """Frames of decoded signals, not clamped. carried: from the I frame, see `begun`."""
+    def picture(self, signal: Tensor) -> Tensor:
+        """Frames of decoded signals, not clamped."""
         return signal
 
     def seen(self, x_hat: Tensor, signal: Tensor | None) -> Tensor:

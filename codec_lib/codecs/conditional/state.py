@@ -24,7 +24,7 @@ class State:
     """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
     earlier: its latents. motion: its field int16 (2, R, C), or what learned motion leaves; None after an I frame. t: its
     number in the stream. signal, c0, flow: float, what was decoded and frame is the picture of, the finest context and the motion
-    it was decoded with; None after an I frame. carried: what pictures take from the I frame, moved to here, see `Pixels.begun`."""
+    it was decoded with; None after an I frame."""
 
     frame: Tensor
     feature: Tensor | None
@@ -34,7 +34,6 @@ class State:
     signal: Tensor | None = None
     c0: Tensor | None = None
     flow: Tensor | None = None
-    carried: Any = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ of a stream is the same everywhere; but pictures in the loop are floats upon flo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
-from codec_lib.codecs.conditional.state import Coded, State
+from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.generator import Generator
+from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.neural import Read
 from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.entropy.container import Packet, StreamHeader
-from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import relative
 from codec_lib.layers.warping import shrink_flow, warp
 
@@ -36,20 +36,11 @@ class LatentStructure(Structure):
 
     Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
     most at the lowest quality, and 0.99 to 3.3 after a cut.
-
-    horizon: frames for which what an I frame has better is taken to last: one is sent where over so many it costs less, in
-        J = R + lambda D, than the P frame would; 0: only where ``cut`` and ``intra_period`` say so.
     """
 
     intra_offset: int = 11
     intra_slope: float = 0.45
     cut: float = 0.9
-    horizon: int = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.horizon < 0:
-            raise UsageError("horizon must be 0 or more")
 
 
 class DiffVCCodec(ConditionalCodec):
@@ -77,28 +68,14 @@ class DiffVCCodec(ConditionalCodec):
         return super().portable and not self.loop
 
     def _state_i(self, *args) -> State:
+        state = super()._state_i(*args)
         if self.loop:
-            self.generator.restart()
-        return super()._state_i(*args)
+            self._restart(state)
+        return state
 
     def _state_p(self, *args) -> State:
         state = super()._state_p(*args)
         return replace(state, frame=self.drawn(state)) if self.loop else state
-
-    def _chosen(self, frame: Tensor, predicted: Coded, alone: Callable[[], Coded]) -> Coded:
-        """See `LatentStructure.horizon`. In the loop there is no choice: what is tried would be drawn, too."""
-        horizon = getattr(self.structure, "horizon", 0)
-        if not horizon or self.loop:
-            return predicted
-        space, y = self.context.space, self.context.space.signal(self._floats(frame))
-        weight = horizon * self.config.lambdas(relative(predicted.state.earlier.quality, self.config).to(self.device))
-
-        def cost(coded: Coded) -> float:
-            s = coded.state
-            y_hat = space.signal(self._floats(s.frame)) if s.signal is None else s.signal
-            return 8 * len(coded.payload) + float(weight * (y_hat - y).pow(2).sum())
-
-        return min(predicted, alone(), key=cost)
 
     def read(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> Iterator[Read]:
         """See `NeuralCodec.read`. Pictures are drawn in the order of the frames, since each may reuse what the one before saw."""
@@ -111,9 +88,15 @@ class DiffVCCodec(ConditionalCodec):
         if self.generator is None or self.loop:
             return state.frame
         if state.signal is None:
-            self.generator.restart()
+            self._restart(state)
             return state.frame
         return self.drawn(state)
+
+    def _restart(self, state: State) -> None:
+        """Let the generator begin anew at an I frame."""
+        g = self.generator
+        takes = g.decoder is not None and g.sampling.detail
+        g.restart(carried(self.context.space, self._floats(state.frame)) if takes else None)
 
     @torch.inference_mode()
     def drawn(self, state: State) -> Tensor:
@@ -122,7 +105,8 @@ class DiffVCCodec(ConditionalCodec):
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
         latent = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
-        picture = (self.generator.decoder or self.context.space.picture)(latent, state.carried)
+        g = self.generator
+        picture = self.context.space.picture(latent) if g.decoder is None else g.picture(latent, state.flow)
         return (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
     def ratio(self, quality: int) -> Tensor:

@@ -23,8 +23,6 @@ class LatentConfig(ConditionalConfig):
 
     The rate-distortion trade is bpp + lambda * squared error of latents, summed over channels and positions, a pixel. It ends where
     the autoencoder shows little of what more bits would say.
-
-    carried: whether pictures of P frames have detail that is carried along from the I frame, see `detail`.
     """
 
     coding: str = "difference"
@@ -47,7 +45,6 @@ class LatentConfig(ConditionalConfig):
     prior_width: int = 224
     lambda_low: float = 0.25
     lambda_high: float = 16.0
-    carried: bool = False
 
     def step(self, lam: float) -> float:
         """Best quantiser step at high rate: of s^2 / 12 squared error and -log2 s bits a coefficient, s^2 = 6 / (lambda ln 2)."""
@@ -59,7 +56,7 @@ class LatentConfig(ConditionalConfig):
 
 
 PROFILES = {
-    "lab": LatentConfig(carried=True),
+    "lab": LatentConfig(),
     "paper": LatentConfig(**asdict(DCVC_DC) | {
         "signal_channels": 4, "signal_stride": 8, "latent_stride": 32,
         "lambda_low": LatentConfig.lambda_low, "lambda_high": LatentConfig.lambda_high}),

@@ -5,8 +5,7 @@ another one altogether. So the decoded frame before is what is moved, and encode
 
     predicted = E(warp(x_hat, v)) + warp(y_hat - E(x_hat), v / 8).
 
-The second term carries along what the way through pixels has lost: where nothing moves, the prediction is y_hat itself. And x_hat is
-more than what the autoencoder shows of y_hat, see `detail`.
+The second term carries along what the way through pixels has lost: where nothing moves, the prediction is y_hat itself.
 DiffVC's reviews disagree on whether temporal features come from the decoded frame or from its latent (papers.md 1.1); this
 prediction takes both.
 """
@@ -18,8 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from codec_lib.codecs.diffvc.config import LatentConfig
-from codec_lib.codecs.diffvc.detail import Carried, Gate
+from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.diffusion.autoencoder import STRIDE, Autoencoder
 from codec_lib.layers.warping import shrink_flow, warp
 
@@ -36,13 +34,12 @@ class Seen(NamedTuple):
 class Latents(nn.Module):
     """The signal is E(x), (N, C, H/8, W/8). autoencoder: not trained here, and no part of this module's weights, since it has a
     checkpoint of its own. Predictions go the way above where c.alignment is "frame"; where it is "features", as in the paper
-    profile, y_hat itself is moved, as features are. Where c.carried, pictures have what is carried from the I frame."""
+    profile, y_hat itself is moved, as features are."""
 
-    def __init__(self, autoencoder: Autoencoder, c: LatentConfig):
+    def __init__(self, autoencoder: Autoencoder, c: ConditionalConfig):
         super().__init__()
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # past nn.Module, which would register it
         self.through_pixels = c.alignment == "frame"
-        self.gate = Gate() if c.carried else None
 
     def _apply(self, fn, recurse: bool = True):
         self.autoencoder._apply(fn)  # to a device or a memory format it goes along
@@ -50,27 +47,14 @@ class Latents(nn.Module):
 
     @torch.no_grad()
     def signal(self, x: Tensor) -> Tensor:
-        """Latents of frames x (N, 3, H, W) in [0, 1]. No gradient passes, here and in `shown`: that of the second term above is
+        """Latents of frames x (N, 3, H, W) in [0, 1]. No gradient passes, here and in `picture`: that of the second term above is
         what both together would have, as far as E undoes the decoder, at a part of the cost."""
         return self.autoencoder.encode(x).float()
 
     @torch.no_grad()
-    def begun(self, x_hat: Tensor) -> Carried | None:
-        """What is carried along from an I frame x_hat (N, 3, H, W) in [0, 1]; None where c.carried says that nothing is."""
-        if self.gate is None:
-            return None
-        smooth = self.shown(self.signal(x_hat))
-        return Carried(x_hat - smooth, smooth)
-
-    @torch.no_grad()
-    def shown(self, signal: Tensor) -> Tensor:
-        """What the autoencoder shows of decoded latents, not clamped."""
+    def picture(self, signal: Tensor) -> Tensor:
+        """Frames of decoded latents, not clamped."""
         return self.autoencoder.decode(signal).float()
-
-    def picture(self, signal: Tensor, carried: Carried | None = None) -> Tensor:
-        """Frames of decoded latents, not clamped. Only the gate gets a gradient."""
-        alone = self.shown(signal)
-        return alone if self.gate is None else self.gate(alone, carried)
 
     def seen(self, x_hat: Tensor, signal: Tensor | None) -> Seen:
         """See `Pixels.seen`."""
