@@ -156,7 +156,7 @@ class GeneratorRecipe(Recipe):
             context = torch.where(told.to(y_n.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
         residuals = self.model["control"](y_n, timestep, context, coded.y_hat, coded.c0)
         output = denoiser(y_n, timestep, context, residuals).float()
-        y_0 = self.model["control"].predicted(to_data(self.schedule, y_n, output, n, kind), coded.y_hat, timestep)
+        y_0 = self.model["control"].predicted(to_data(self.schedule, y_n, output, n, kind), coded.y_hat, coded.c0, timestep)
         a, s = signal_and_noise(self.schedule, n, y_0)
         scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
         return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0

@@ -20,7 +20,9 @@ from codec_lib.layers.blocks import zeroed
 LEVELS = 20
 """Noise levels at which a `Shortcut` is learned, and none."""
 QUICKER = 10.0
-"""What its weights are multiplied by, so that they arrive within a few hundred steps at rates that suit gains."""
+"""What a `Shortcut`'s shares by level are multiplied by, so that they arrive within a few hundred steps at rates that suit gains."""
+WIDTH = 32
+"""Channels of the network that looks at places."""
 
 
 class LatentStem(nn.Module):
@@ -41,25 +43,40 @@ class Shortcut(nn.Module):
 
     A network that predicts noise is a poor judge of the clean latent where there is almost only noise: at the last step of Stable
     Diffusion's schedule an error of 0.07 in the noise is one of 1 in the latent, while a decoded latent is off by a few tenths. A
-    large network learns to copy its hint that exactly; for the lab's there is this way round it. The shares are learned, one for
-    each channel at `LEVELS` + 1 noise levels, others interpolated, and begin at zero. DiffVC has nothing like it.
+    large network learns to copy its hint that exactly; for the lab's there is this way round it. The share is what each channel has
+    at `LEVELS` + 1 noise levels, others interpolated, and what the place adds to it, since a decoded latent is much better than its
+    quality where nothing has moved since the I frame: two convolutions read that from the hint, at no noise and at the most, levels
+    between interpolated. All of it is learned and begins at zero. DiffVC has nothing like it.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, hint_channels: int):
         super().__init__()
         self.channels = channels
         self.weight = nn.Parameter(torch.zeros((LEVELS + 1) * channels))
+        self.look = nn.Conv2d(hint_channels, WIDTH, 3, padding=1)
+        self.place = zeroed(nn.Conv2d(WIDTH, 2 * channels, 3, padding=1))
 
     def share(self, timestep: Tensor) -> Tensor:
-        """g_n, (N, C, 1, 1), at training steps (N,), or (1, C, 1, 1) at one, 0 ... 1000."""
+        """g_n before what the place adds, (N, C, 1, 1), at training steps (N,), or (1, C, 1, 1) at one, 0 ... 1000."""
         place = timestep.float().reshape(-1) * (LEVELS / 1000)
         low = place.long().clamp(0, LEVELS - 1)
         table = QUICKER * self.weight.unflatten(0, (LEVELS + 1, self.channels))
         return torch.lerp(table[low], table[low + 1], (place - low)[:, None])[:, :, None, None]
 
-    def forward(self, y_0: Tensor, y_hat: Tensor, timestep: Tensor) -> Tensor:
-        """y_0: what the network predicts; y_hat: decoded latents, both (N, C, h, w)."""
-        return y_0 + self.share(timestep) * (y_hat - y_0)
+    def local(self, timestep: Tensor, hint: Tensor) -> Tensor:
+        """What the place adds to g_n, (N, C, h, w). hint: (N, hint channels, h, w)."""
+        none, most = self.place(F.silu(self.look(hint))).float().chunk(2, dim=1)
+        return torch.lerp(none, most, timestep.float().reshape(-1, 1, 1, 1) / 1000)
+
+    def forward(self, y_0: Tensor, y_hat: Tensor, c0: Tensor, timestep: Tensor) -> Tensor:
+        """y_0: what the network predicts; y_hat: decoded latents, both (N, C, h, w). c0: context (N, C_0, h, w)."""
+        share = self.share(timestep) + self.local(timestep, hint_of(y_hat, c0))
+        return y_0 + share * (y_hat - y_0)
+
+
+def hint_of(y_hat: Tensor, c0: Tensor) -> Tensor:
+    """What a ControlNet is told, (N, C + C_0, h, w), of decoded latents (N, C, h, w) and context (N, C_0, h, w)."""
+    return torch.cat([y_hat, c0.to(y_hat.dtype)], dim=1)
 
 
 class Control(nn.Module):
@@ -71,7 +88,7 @@ class Control(nn.Module):
 
     def __init__(self, denoiser: Denoiser, hint_channels: int, width: int = 96, shortcut: bool = False):
         super().__init__()
-        self.shortcut = Shortcut(denoiser.config.latent_channels) if shortcut else None
+        self.shortcut = Shortcut(denoiser.config.latent_channels, hint_channels) if shortcut else None
         self.network = ControlNetModel.from_unet(denoiser.network)
         self.network.controlnet_cond_embedding = LatentStem(hint_channels, width, denoiser.config.widths[0])
 
@@ -82,10 +99,9 @@ class Control(nn.Module):
         y_n: noisy latents (N, C, h, w). timestep, context: as for the denoiser. y_hat: decoded latents (N, C, h, w). c0: context
         (N, C_0, h, w).
         """
-        hint = torch.cat([y_hat, c0.to(y_hat.dtype)], dim=1)
-        down, middle = self.network(y_n, timestep, context, hint, return_dict=False)
+        down, middle = self.network(y_n, timestep, context, hint_of(y_hat, c0), return_dict=False)
         return tuple(down), middle
 
-    def predicted(self, y_0: Tensor, y_hat: Tensor, timestep: Tensor) -> Tensor:
-        """The clean latent that is seen, of the one that the denoiser predicts under this control."""
-        return y_0 if self.shortcut is None else self.shortcut(y_0, y_hat, timestep)
+    def predicted(self, y_0: Tensor, y_hat: Tensor, c0: Tensor, timestep: Tensor) -> Tensor:
+        """The clean latent that is seen, of the one that the denoiser predicts under this control; arguments as above."""
+        return y_0 if self.shortcut is None else self.shortcut(y_0, y_hat, c0, timestep)
