@@ -65,6 +65,7 @@ CODECS: dict[str, str] = {
     "vvenc": "codec_lib.codecs.conventional:load",
     "intra": "codec_lib.codecs.intra:load",
     "conditional": "codec_lib.codecs.conditional:load",
+    "diffvc": "codec_lib.codecs.diffvc:load",
 }
 
 

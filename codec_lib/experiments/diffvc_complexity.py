@@ -3,8 +3,9 @@
 Networks are counted, not run. Counts are for a P frame of 832x480, padded; attention grows faster than the frame, so other sizes
 have other numbers a pixel. A generator with N = 50 and D = 25 is called 25.8 times a frame, as the mean of an intra period of 32.
 
-Seconds are measured, of the lab codec, of the conditional codec, and of the lab codec with its generator in the coding loop, in
-this process with as many threads as are named: the first P frame after an I frame, which runs all N steps, and later ones.
+Seconds are measured, of the conditional codec, of the lab codec with its own and with the paper's number of steps, and with its
+generator in the coding loop, in this process with as many threads as are named: the first P frame after an I frame, which runs all
+N steps, and later ones.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ FRAMES = 5
 """The I frame, the first P frame, and three more that are timed."""
 CODEC, ENCODE, DECODE, DENOISER, CONTROL = "contextual codec", "autoencoder: encoder", "autoencoder: decoder", "denoiser", "control"
 PARTS = (CODEC, ENCODE, DECODE, DENOISER, CONTROL)
-CONDITIONAL, FREE, LOOP = label("conditional", "lab"), label("diffvc", "lab"), label("diffvc", "lab-loop")
-TIMED = (CONDITIONAL, FREE, LOOP)
+CONDITIONAL, QUICK, FREE, LOOP = (label("conditional", "lab"), label("diffvc", "lab"), label(f"diffvc:steps={Sampling.steps}", "lab"),
+                                  label("diffvc", "lab-loop"))
+"""Those of DiffVC: as the lab draws if nothing is said, and with the paper's steps outside and inside the coding loop."""
+TIMED = (CONDITIONAL, QUICK, FREE, LOOP)
 SLOWER, SYMMETRIC, UNET = "decoding time over conditional", "encoding time over decoding time", "size"
 PAPER_CELLS = {
     ("parameters", DENOISER): "diffvc.parameters/unet/value",

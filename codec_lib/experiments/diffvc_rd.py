@@ -1,7 +1,8 @@
 """Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without diffusion.
 
 One I frame, then P frames, at each codec's default rates, on the first frames of each clip. BD-rates of DiffVC in every metric
-that can be had here; negative: fewer bits for the same value.
+that can be had here; negative: fewer bits for the same value. Beside VVC also the difference in PSNR at equal rate, since curves in
+PSNR hardly overlap.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from codec_lib.experiments.bd_columns import add_bd_rates, bd_name
+from codec_lib.experiments.bd_columns import add_bd_rates, add_gaps, bd_name
 from codec_lib.experiments.evaluate import Progress, evaluate
 from codec_lib.experiments.papers import cell
 from codec_lib.experiments.records import Results, label
@@ -21,6 +22,7 @@ PAPER = {metric: asdict(cell(f"diffvc.table3/diffvc/{metric}")) for metric in ("
 CODEC = label("diffvc", "lab")
 BACKBONE = label("diffvc:diffusion=false", "lab")
 CONDITIONAL = label("conditional", "lab")
+VVC = "vvenc:ld"
 ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE)
 METRICS = ("psnr", "ms-ssim", "lpips", "dists", "vmaf")
 FRAMES = 32
@@ -34,6 +36,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
                        resume=resume, progress=progress)
     there = [m for m in METRICS if any(m in r.metrics for r in results.records)]
     add_bd_rates(results, CODEC, ANCHORS, there)
+    add_gaps(results, CODEC, VVC, "psnr", "dB")
     return results
 
 

@@ -142,9 +142,10 @@ def _draw_all(log: PointLog, ways: dict, video: Video, quality: int) -> None:
     missing = {n: way for n, way in ways.items() if not log.has(n, video.name, quality)}
     if not missing:
         return
-    stream = next(iter(missing.values()))[0].encode(video, quality)
+    codec, _ = next(iter(missing.values()))
+    stream = codec.encode(video, quality)
+    of = decoded(codec, stream)  # the same for all: they differ in what draws
     for name, (codec, prompt) in missing.items():
-        of = decoded(codec, stream)
         shown = drawn(codec, of, codec.generator.sampling, prompt)
         metrics = {what: m(video, shown.video) for what in METRICS if (m := metric(what)).available(video) is None}
         seconds = of.seconds + shown.denoising_s + shown.picture_s

@@ -38,6 +38,10 @@ TABLES: dict[str, str] = {
     "i-and-p": "codec_lib.experiments.i_and_p",
     "coding-ablation": "codec_lib.experiments.coding_ablation",
     "propagation": "codec_lib.experiments.propagation",
+    "diffvc-rd": "codec_lib.experiments.diffvc_rd",
+    "diffvc-complexity": "codec_lib.experiments.diffvc_complexity",
+    "tdir": "codec_lib.experiments.tdir",
+    "qpp": "codec_lib.experiments.qpp",
 }
 
 

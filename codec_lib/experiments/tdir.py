@@ -58,13 +58,13 @@ RESUMABLE = True
 
 
 def named(depth: int, variant: str = "", before: str = "") -> str:
-    """The name under which a way of drawing is recorded, as the command line takes it: "diffvc:depth=25+moved=true"."""
-    return "diffvc:" + "+".join(part for part in (before, f"depth={depth}", variant) if part)
+    """The name under which a way of drawing is recorded, as the command line takes it: "diffvc:steps=50+depth=25+moved=true"."""
+    return "diffvc:" + "+".join(part for part in (before, f"steps={STEPS}", f"depth={depth}", variant) if part)
 
 
-SETTINGS = {named(d): Sampling(depth=d) for d in DEPTHS}
-OTHERS = {named(HALF, v): Sampling(depth=HALF, **changes) for v, changes in VARIANTS.items()}
-AT_CUTS = {named(HALF, v, f"cut={NO_CUT:g}"): Sampling(depth=HALF, **changes)
+SETTINGS = {named(d): Sampling(STEPS, depth=d) for d in DEPTHS}
+OTHERS = {named(HALF, v): Sampling(STEPS, depth=HALF, **changes) for v, changes in VARIANTS.items()}
+AT_CUTS = {named(HALF, v, f"cut={NO_CUT:g}"): Sampling(STEPS, depth=HALF, **changes)
            for v, changes in (("", {}), (f"least={GATE}", {"least": GATE}))}
 FULL, HALVED = label(named(STEPS), "lab"), label(named(HALF), "lab")
 
@@ -74,7 +74,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     """All of the above on ``clips`` (the offline samples unless given)."""
     codec = load_codec("diffvc", intra_period=FRAMES)
     digests = {label(n, codec.profile): codec.checkpoint.hex() for n in (*SETTINGS, *OTHERS, *AT_CUTS)}
-    log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(Sampling()), "gate": GATE}, digests, out, resume)
+    log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(Sampling(STEPS)), "gate": GATE}, digests, out, resume)
     sources = [s for named_ in clips or ["sample"] for s in find_clips(named_)]
     for i, source in enumerate(sources):
         video = replace(source.load(FRAMES), name=source.name)
@@ -104,7 +104,7 @@ def _keep_check(results: Results, codec: DiffVCCodec) -> None:
     source = find_clips(CHECK)[0]
     video, name = replace(source.load(FRAMES), name=source.name), label(named(0), codec.profile)
     stream = codec.encode(video, MIDDLE)
-    shown = drawn(codec, decoded(codec, stream), Sampling(depth=0))
+    shown = drawn(codec, decoded(codec, stream), Sampling(STEPS, depth=0))
     for what, value, unit in (("bpp", 8 * len(stream) / video.pixels, "bit/pixel"), ("psnr", metric("psnr")(video, shown.video), "dB"),
                               ("calls", shown.calls, "")):
         results.add_value(f"check {what}", value, unit, codec=name, clip=video.name, quality=MIDDLE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,8 +57,8 @@ class QualityScale(nn.Module):
 
     def __init__(self, channels: int, anchors: int, first: float = 1.0, last: float = 1.0):
         super().__init__()
-        start = torch.linspace(0, 1, anchors)[:, None] * (torch.tensor(last / first).log()) + torch.tensor(first).log()
-        self.log_gain = nn.Parameter(start.repeat(1, channels))  # (anchors, channels)
+        start = torch.tensor(np.linspace(math.log(first), math.log(last), anchors), dtype=torch.float32)
+        self.log_gain = nn.Parameter(start[:, None].repeat(1, channels))  # (anchors, channels)
 
     def gain(self, u: Tensor) -> Tensor:
         """Gains at relative quality ``u`` in [0, 1], shape (N,). Returns (N, channels)."""

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from codec_lib.checkpoint import checkpoint_path, fill
+from codec_lib.checkpoint import checkpoint_path, file_sha256, fill
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.diffvc.config import require_size
@@ -63,11 +64,14 @@ DECODER_FROM = 0.6
 PIXEL_WEIGHT = 10.0
 """Of the pictures' squared error on the 0..1 scale beside LPIPS, which alone would let colours drift."""
 TRUE, CODED = 0.1, 0.2
-"""Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted for that frame the last time."""
+"""Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted
+for that frame the last time."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 SIDE = 128
 """Of the square of a picture of which it is taken, in pixels."""
+SMALLEST = 0.5
+"""Scale to which the square is shrunk for it, at most."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
 
 WHAT = (
@@ -108,11 +112,11 @@ class GeneratorRecipe(Recipe):
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
         self.lpips = load_lpips(net) if net else None
-        self.perceptual, self.perceptual_from = False, PERCEPTUAL_FROM[config.shortcut]
+        self.perceptual, self.perceptual_from, self.decoder_from = False, PERCEPTUAL_FROM[config.shortcut], DECODER_FROM
 
     def at(self, progress: float) -> None:
         self.perceptual = self.lpips is not None and progress >= self.perceptual_from
-        if self.config.decoder and progress >= DECODER_FROM:
+        if self.config.decoder and progress >= self.decoder_from:
             for name, p in self.model["decoder"].named_parameters():
                 p.requires_grad_(name.startswith(DECODER))
 
@@ -173,8 +177,20 @@ class GeneratorRecipe(Recipe):
 
         picture = self.picture(square(y_0, STRIDE).clamp(-6, 6), Carried(square(coded.detail).float(), square(coded.smooth).float()))
         original = square(coded.x).float() / 255
-        distance = self.lpips.to(original.device)(2 * picture.clamp(0, 1) - 1, 2 * original - 1).float().flatten()
+        seen, wanted = self.view(torch.stack([2 * picture.clamp(0, 1) - 1, 2 * original - 1]))
+        distance = self.lpips.to(original.device)(seen, wanted).float().flatten()
         return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
+
+    def view(self, pictures: Tensor) -> Tensor:
+        """Pictures (2, N, 3, h, w) as seen from somewhere: without a few pixels at their edges, and smaller, (2, N, 3, h', w').
+
+        The first layer of LPIPS's network looks at every other pixel. Seen in one and the same raster, pictures come to please it by
+        a chequered pattern over everything; from changing views that does not help (E-LPIPS, Kettunen et al. 2019)."""
+        (top, edge), scale = torch.randint(STRIDE, (2,), generator=self.generator).tolist(), torch.rand((), generator=self.generator)
+        height, width = (side - STRIDE for side in pictures.shape[-2:])
+        size = [round(side * (SMALLEST + (1 - SMALLEST) * scale.item())) for side in (height, width)]
+        part = pictures[..., top : top + height, edge : edge + width].flatten(0, 1)
+        return F.interpolate(part, size, mode="bilinear", antialias=True).unflatten(0, pictures.shape[:2])
 
     def picture(self, latent: Tensor, of: Carried) -> Tensor:
         """As a viewer gets it, (N, 3, H, W), not clamped."""
@@ -204,14 +220,14 @@ class GeneratorRecipe(Recipe):
 
 def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None,
                decoder: PictureDecoder | None) -> None:
-    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts from the first step on.
-    source: its file's name.
+    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts and
+    the decoder learns from the first step on. source: its file's name.
 
     Raises UsageError where it is of another size."""
     for name, network in (("control", control), ("prompt", prompt), ("decoder", decoder)):
         if network is not None and name in recipe.model:
             fill(recipe.model[name], network.state_dict(), source)
-    recipe.perceptual_from = 0.0
+    recipe.perceptual_from = recipe.decoder_from = 0.0
 
 
 def with_options(profile: str, options: list[str]) -> str:
@@ -261,7 +277,10 @@ def train(args, meter) -> Path:
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
     recipe.model.cpu()
     save_generator(path, config, denoiser, *(recipe.model[n] if n in recipe.model else None for n in ("control", "prompt", "decoder")))
+    notes = [args.note, "" if net else "Trained without LPIPS, whose backbone was not there."]
+    if args.start:
+        notes.insert(0, f"It went on from {args.start.name}, SHA-256 `{file_sha256(args.start)}`.")
     write_card(path, title=f"diffvc, {args.profile} profile: diffusion decoder", what=WHAT, bad_at=BAD_AT, model=recipe.model,
                config=config, result=result, batch=args.batch, crop=sequences.crop, seed=args.seed, data=sequences.described(),
-               note=" ".join(filter(None, [args.note, "" if net else "Trained without LPIPS, whose backbone was not there."])))
+               note=" ".join(filter(None, notes)))
     return path

@@ -3,7 +3,7 @@
 import pytest
 
 from codec_lib.experiments import intra_rd, low_delay_rd
-from codec_lib.experiments.bd_columns import add_bd_rates, bd_name, bd_rows
+from codec_lib.experiments.bd_columns import add_bd_rates, add_gaps, bd_name, bd_rows, gap_name
 from codec_lib.experiments.records import Record, Results
 from codec_lib.experiments.tables import TABLES
 
@@ -40,3 +40,20 @@ def test_a_clip_without_a_number_has_a_gap():
 
 def test_both_tables_are_there():
     assert {"intra-rd", "low-delay-rd"} <= set(TABLES)
+
+
+def test_a_difference_at_equal_rate():
+    """Twice the rate is worth 2 dB on these curves, so half of it at equal quality is 2 dB at equal rate; what lies below the anchor's
+    lowest rate does not count."""
+    results = Results("demo")
+    results.records = curve("conditional", "a", 0.5) + curve("x264:ld", "a", 1.0) + curve("conditional", "b", 2.0) + curve("x264:ld", "b", 1.0)
+    add_gaps(results, "conditional@lab", "x264:ld", "psnr", "dB")
+    found = {v.clip: v.value for v in results.values if v.metric == gap_name("psnr", "x264:ld")}
+    assert found == {"a": pytest.approx(2), "b": pytest.approx(-2), "mean": pytest.approx(0)}
+
+
+def test_no_difference_where_rates_do_not_meet():
+    results = Results("demo")
+    results.records = curve("conditional", "a", 0.001) + curve("x264:ld", "a", 1.0)
+    add_gaps(results, "conditional@lab", "x264:ld", "psnr")
+    assert not results.values

@@ -14,7 +14,8 @@ from codec_lib.experiments.records import label
 
 @pytest.fixture(scope="module")
 def results():
-    codecs = {table.CONDITIONAL: tiny_diffvc(diffusion=False), table.FREE: tiny_diffvc(), table.LOOP: tiny_diffvc(loop=True)}
+    codecs = {table.CONDITIONAL: tiny_diffvc(diffusion=False), table.LOOP: tiny_diffvc(loop=True)}
+    codecs |= {table.QUICK: tiny_diffvc(), table.FREE: tiny_diffvc()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table, "load_codec", codecs.__getitem__)
         patch.setattr(table, "WIDTH", 192)

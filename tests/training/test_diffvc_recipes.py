@@ -14,14 +14,22 @@ from codec_lib.codecs.diffvc.config import PROFILES
 from codec_lib.codecs.diffvc.export import DECODER, UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
 from codec_lib.codecs.diffvc.picture import PictureDecoder, carried
 from codec_lib.codecs.intra.export import save_parts as save_intra
-from codec_lib.diffusion.autoencoder import save_autoencoder
+from codec_lib.diffusion.autoencoder import STRIDE, save_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.errors import UsageError
 from codec_lib.training import conditional
 from codec_lib.training.coded_frames import FRAMES, Pool
 from codec_lib.training.diffvc import ContextualRecipe, squared
-from codec_lib.training.diffvc_generator import CODED, DECODER_FROM, TRUE, GeneratorRecipe, parts_of, with_options
+from codec_lib.training.diffvc_generator import (
+    CODED,
+    DECODER_FROM,
+    SMALLEST,
+    TRUE,
+    GeneratorRecipe,
+    parts_of,
+    with_options,
+)
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 from codec_lib.video import write_video
@@ -66,6 +74,7 @@ def test_a_generator_goes_on_from_another_whatever_codec_that_one_followed(cli, 
     begun, went_on = (load_checkpoint(p, "diffvc-generator")[0]["control.shortcut.weight"]
                       for p in (data / "g.safetensors", data / "runs" / "h" / "diffvc-generator-lab.safetensors"))
     assert torch.equal(begun, went_on)
+    assert file_sha256(data / "g.safetensors") in (data / "runs" / "h" / "diffvc-generator-lab.md").read_text()
     ran = cli("train", "diffvc-generator", *start, data / "unet-lab.safetensors")
     assert ran.status == 2 and "is a checkpoint of 'unet'" in ran.err
 
@@ -140,6 +149,27 @@ def test_a_decoder_of_its_own_learns_while_the_codecs_stays(data, tmp_path):
     assert all(n.startswith(tuple(f"decoder.{d}" for d in DECODER)) for n in changed if n.startswith("decoder."))
     assert "decoder.gate.conv_out.weight" in changed
     assert all(torch.equal(a, b) for a, b in zip(before, made.pool.codec.autoencoder.parameters(), strict=True))
+
+
+def test_views_for_lpips_change_and_are_the_same_for_both_pictures(data):
+    made, x = recipe(data, perceptual=True), torch.rand(1, 2, 3, 64, 64)
+    sizes, tops = set(), set()
+    for _ in range(30):
+        one, other = made.view(torch.cat([x, x]))
+        assert torch.equal(one, other) and one.shape[:2] == (2, 3) and one.shape[2] == one.shape[3]
+        sizes.add(one.shape[2])
+        corner = made.view(torch.cat([x, x]) * 0 + torch.arange(64.0)[:, None])[0][0, 0, 0, 0]
+        tops.add(round(corner.item()))
+    assert SMALLEST * (64 - STRIDE) <= min(sizes) < max(sizes) <= 64 - STRIDE and len(sizes) > 10 and len(tops) > 4
+
+
+def test_a_pattern_of_the_raster_is_not_seen_alike_from_everywhere(data):
+    """What pleases a network that looks at every other pixel, by its sign there, has the other sign as often, or is gone."""
+    made = recipe(data, perceptual=True)
+    down, across = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    pattern = ((-1.0) ** (down + across)).expand(2, 1, 3, 64, 64)
+    met = [made.view(pattern)[0][..., ::2, ::2].mean().item() for _ in range(400)]
+    assert abs(sum(met) / len(met)) < 0.1 and min(met) < 0 < max(met)
 
 
 def test_noisy_latents_are_made_from_what_a_sampler_meets(data):

@@ -25,15 +25,16 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
     diffusion: False: show the decoded latents through the autoencoder alone.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
-    options: of an encoder ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``,
-        ``cut``, see `codec.LatentStructure`; of a decoder ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``, see `generator.Sampling`.
+    options: of an encoder ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``cut``, see
+        `codec.LatentStructure`; of a decoder ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``,
+        ``detail``, see `generator.Sampling`; ``steps`` where nothing is said, see `config.STEPS`.
     Raises MissingWeights, UsageError.
     """
     from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec, LatentStructure
-    from codec_lib.codecs.diffvc.config import size_of
+    from codec_lib.codecs.diffvc.config import STEPS, size_of
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
@@ -45,6 +46,8 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
         raise UsageError(f"entropy path '{entropy}' does not exist: choose integer or float")
+    if profile in STEPS:
+        options.setdefault("steps", STEPS[profile])
     sampling, structure = take(Sampling, options), take(LatentStructure, options)
     refuse(options, "diffvc", LatentStructure, Sampling)
     if loop and (not diffusion or sampling != Sampling()):

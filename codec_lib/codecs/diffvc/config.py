@@ -67,6 +67,9 @@ pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers
 and its widths and strides are fields."""
 
 
+STEPS = {"lab": 10}
+"""Steps N in which a profile draws if nothing is said, where they are not the paper's fifty. On P frames of two dev clips at two
+qualities ten steps had 1 to 11 % less LPIPS than fifty, half of them reused in either, and take a fifth of the time."""
 LOOP = "-loop"
 """What is added to a profile's name where the generator stands inside the coding loop."""
 
