@@ -44,13 +44,14 @@ def digest(config) -> str:
 
 
 def git_state(folder: Path = Path(__file__).parent) -> tuple[str, bool | None]:
-    """Commit of the checkout that ``folder`` lies in, and whether tracked files differ from it, saved results aside, which a measurement that goes on has
-    changed itself; ("unknown", None) outside a checkout."""
+    """Commit of the checkout that ``folder`` lies in, and whether tracked files differ from it, saved results and golden streams aside,
+    which who measures or writes them changes; ("unknown", None) outside a checkout."""
     def git(*args: str) -> str:
         return subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True).stdout
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)",
+                      *(f":(top,exclude)data/{kept}" for kept in ("results", "bitstreams")))
         return git("rev-parse", "HEAD").strip(), bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", None

@@ -220,8 +220,8 @@ class GeneratorRecipe(Recipe):
 
 def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None,
                decoder: PictureDecoder | None) -> None:
-    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts and
-    the decoder learns from the first step on. source: its file's name.
+    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts and the decoder learns from the
+    first step on. source: its file's name.
 
     Raises UsageError where it is of another size."""
     for name, network in (("control", control), ("prompt", prompt), ("decoder", decoder)):

@@ -35,7 +35,7 @@ class LatentStructure(Structure):
     them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
 
     Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
-    most at the lowest quality, and 0.99 to 3.3 after a cut.
+    most at the lowest quality, and 0.99 to 3.3 after a cut: six frames of each of eight dev clips, and six pairs of them joined.
     """
 
     intra_offset: int = 11
