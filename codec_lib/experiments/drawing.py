@@ -50,7 +50,7 @@ class TimedGenerator(Generator):
     predictions by step) after every frame. ``seconds``: spent denoising."""
 
     def __init__(self, of: Generator, sampling: Sampling, prompt: nn.Module | None = None, watch: Watch | None = None):
-        super().__init__(of.denoiser, of.control, prompt or of.prompt, sampling, of.decoder)
+        super().__init__(of.denoiser, of.control, prompt or of.prompt, sampling, of.gates)
         self.watch, self.seconds = watch, 0.0
 
     def latent(self, *args, **named) -> Tensor:

@@ -22,11 +22,12 @@ LEAD, FRAMES = 12, 2
 
 
 class CodedFrames(NamedTuple):
-    """x: the originals, uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what was last predicted for them, at first the
+    """x: the originals, plain: pictures of their decoded latents, both uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what was last predicted for them, at first the
     decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r: quantisation ratios (N,); detail, smooth: of the
     I frame before, see `Carried`, (N, 3, H, W), in bfloat16."""
 
     x: Tensor
+    plain: Tensor
     y: Tensor
     y_hat: Tensor
     own: Tensor
@@ -75,9 +76,9 @@ class Pool:
             coded = c.p_frame(x[t], reference, motion[t - 1], u)
             reference, along = left(coded), along.moved(coded.flow)
             if t > lead:
-                picture = (255 * x[t]).round().to(torch.uint8)
+                pictures = ((255 * p).round().to(torch.uint8) for p in (x[t], reference.x_hat))
                 latents, moved = (coded.signal, *[reference.signal] * 2), (a.bfloat16() for a in along)
-                found.append(CodedFrames(picture, *latents, coded.c0.bfloat16(), r, *moved))
+                found.append(CodedFrames(*pictures, *latents, coded.c0.bfloat16(), r, *moved))
         return CodedFrames.joined(found)
 
     def fixed(self, count: int) -> CodedFrames:

@@ -7,8 +7,8 @@ mean give pictures that are blurred in the mean, as long as a network is small, 
 The lab profile departs from a diffusion model's training in three ways, all measured. A `Shortcut` lets it keep to the decoded
 latent. What it is shown is not only the noised truth, but also the noised decoded latent and, noised, what it last predicted, since
 that is what it meets when it draws: trained on the truth alone it trusts what it sees, and each step makes the error of the one
-before worse. And a decoder of pictures is trained, which also learns how far to believe what is carried (`picture`); what it has of
-the autoencoder not before the denoiser has learned what it can, since otherwise it does all of the work, and the denoiser none.
+before worse. And `Gates` learn how far to believe the last I frame (`picture`). The autoencoder's decoder stays as it is: tuned as
+well, it lost as much LPIPS where nothing moves as it won elsewhere, and was quick to find patterns that please LPIPS alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from codec_lib.checkpoint import checkpoint_path, file_sha256, fill
 from codec_lib.codecs.conditional.export import trainable
@@ -25,7 +24,6 @@ from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.diffvc.config import require_size
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.export import (
-    DECODER,
     GENERATOR,
     PROMPTS,
     GeneratorConfig,
@@ -35,7 +33,7 @@ from codec_lib.codecs.diffvc.export import (
     made,
     save_generator,
 )
-from codec_lib.codecs.diffvc.picture import Carried, PictureDecoder
+from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_parts as load_intra_parts
@@ -59,8 +57,6 @@ PERCEPTUAL_FROM = {False: 0.4, True: 0.02}
 """Share of the training after which LPIPS counts, without and with a shortcut."""
 PERCEPTUAL_WEIGHT = {False: 2.0, True: 4.0}
 """Of LPIPS beside the squared error of predicted noise, or of predicted latents, without and with a shortcut."""
-DECODER_FROM = 0.6
-"""Share of the training after which a decoder of its own, so far the autoencoder's, learns too."""
 PIXEL_WEIGHT = 10.0
 """Of the pictures' squared error on the 0..1 scale beside LPIPS, which alone would let colours drift."""
 TRUE, CODED = 0.1, 0.2
@@ -70,8 +66,6 @@ SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 SIDE = 128
 """Of the square of a picture of which it is taken, in pixels."""
-SMALLEST = 0.5
-"""Scale to which the square is shrunk for it, at most."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
 
 WHAT = (
@@ -87,7 +81,6 @@ class GeneratorRecipe(Recipe):
 
     codec: a `ContextualRecipe` whose model is trained; it codes the training clips. denoiser: the prior. prompt_kept: share of the
     samples that are told their quantisation. folder: of the prior, for prompts of text. net: LPIPS backbone; None: without LPIPS.
-    decoder: shows what is predicted, where config says that it is to be trained; else the codec's autoencoder does.
     """
 
     name = GENERATOR
@@ -95,8 +88,7 @@ class GeneratorRecipe(Recipe):
     clip = 1.0
 
     def __init__(self, codec: ContextualRecipe, denoiser: Denoiser, config: GeneratorConfig, batch: int = 16, seed: int = 0,
-                 prompt_kept: float = PROMPT_KEPT, folder: Path | None = None, net: str | None = "squeeze",
-                 decoder: PictureDecoder | None = None):
+                 prompt_kept: float = PROMPT_KEPT, folder: Path | None = None, net: str | None = "squeeze"):
         self.denoiser, self.config, self.batch, self.prompt_kept = denoiser, config, batch, prompt_kept
         self.pool = Pool(codec, seed)
         control, prompt = made(config, denoiser, folder)
@@ -106,19 +98,15 @@ class GeneratorRecipe(Recipe):
         self.model = nn.ModuleDict({"denoiser": denoiser, "control": control})
         if prompt is not None:
             self.model["prompt"] = prompt
-        if config.decoder:
-            decoder.requires_grad_(False).gate.requires_grad_(True)
-            self.model["decoder"] = decoder
+        if config.gates:
+            self.model["gates"] = Gates()
         self.schedule = scaled_linear()
         self.generator = torch.Generator().manual_seed(seed)
         self.lpips = load_lpips(net) if net else None
-        self.perceptual, self.perceptual_from, self.decoder_from = False, PERCEPTUAL_FROM[config.shortcut], DECODER_FROM
+        self.perceptual, self.perceptual_from = False, PERCEPTUAL_FROM[config.shortcut]
 
     def at(self, progress: float) -> None:
         self.perceptual = self.lpips is not None and progress >= self.perceptual_from
-        if self.config.decoder and progress >= self.decoder_from:
-            for name, p in self.model["decoder"].named_parameters():
-                p.requires_grad_(name.startswith(DECODER))
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         coded = self.pool.draw(self.batch, self.generator)
@@ -175,28 +163,24 @@ class GeneratorRecipe(Recipe):
         def square(a: Tensor, cell: int = 1) -> Tensor:
             return a[..., top // cell : (top + side) // cell, edge // cell : (edge + side) // cell]
 
-        picture = self.picture(square(y_0, STRIDE).clamp(-6, 6), Carried(square(coded.detail).float(), square(coded.smooth).float()))
+        picture = self.pool.codec.autoencoder.decode(square(y_0, STRIDE).clamp(-6, 6)).float()
+        if "gates" in self.model:
+            of = Carried(square(coded.detail).float(), square(coded.smooth).float())
+            picture = self.model["gates"](picture, square(coded.plain).float() / 255, of).float()
         original = square(coded.x).float() / 255
         seen, wanted = self.view(torch.stack([2 * picture.clamp(0, 1) - 1, 2 * original - 1]))
         distance = self.lpips.to(original.device)(seen, wanted).float().flatten()
         return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
 
     def view(self, pictures: Tensor) -> Tensor:
-        """Pictures (2, N, 3, h, w) as seen from somewhere: without a few pixels at their edges, and smaller, (2, N, 3, h', w').
+        """Pictures (2, N, 3, h, w) as seen from somewhere, without a few pixels at their edges, (2, N, 3, h - 8, w - 8).
 
         The first layer of LPIPS's network looks at every other pixel. Seen in one and the same raster, pictures come to please it by
-        a chequered pattern over everything; from changing views that does not help (E-LPIPS, Kettunen et al. 2019)."""
-        (top, edge), scale = torch.randint(STRIDE, (2,), generator=self.generator).tolist(), torch.rand((), generator=self.generator)
+        a chequered pattern over everything; from changing views that does not help (E-LPIPS, Kettunen et al. 2019). Shrunk views, of
+        which E-LPIPS has some too, broke the pattern no better and cost LPIPS at full size."""
+        top, edge = torch.randint(STRIDE, (2,), generator=self.generator).tolist()
         height, width = (side - STRIDE for side in pictures.shape[-2:])
-        size = [round(side * (SMALLEST + (1 - SMALLEST) * scale.item())) for side in (height, width)]
-        part = pictures[..., top : top + height, edge : edge + width].flatten(0, 1)
-        return F.interpolate(part, size, mode="bilinear", antialias=True).unflatten(0, pictures.shape[:2])
-
-    def picture(self, latent: Tensor, of: Carried) -> Tensor:
-        """As a viewer gets it, (N, 3, H, W), not clamped."""
-        if "decoder" in self.model:
-            return self.model["decoder"](latent, of).float()
-        return self.pool.codec.autoencoder.decode(latent).float()
+        return pictures[..., top : top + height, edge : edge + width]
 
     def validate(self) -> dict[str, float]:
         """Error and LPIPS at fixed steps on fixed squares of training clips, with the prompt: it shows progress, not quality. With a
@@ -219,15 +203,15 @@ class GeneratorRecipe(Recipe):
 
 
 def start_from(recipe: GeneratorRecipe, source: str, control: Control, prompt: nn.Module | None,
-               decoder: PictureDecoder | None) -> None:
-    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts and the decoder learns from the
-    first step on. source: its file's name.
+               gates: Gates | None) -> None:
+    """Take over what another generator has learned; its denoiser has been changed already. LPIPS counts from the first step on.
+    source: its file's name.
 
     Raises UsageError where it is of another size."""
-    for name, network in (("control", control), ("prompt", prompt), ("decoder", decoder)):
+    for name, network in (("control", control), ("prompt", prompt), ("gates", gates)):
         if network is not None and name in recipe.model:
             fill(recipe.model[name], network.state_dict(), source)
-    recipe.perceptual_from = recipe.decoder_from = 0.0
+    recipe.perceptual_from = 0.0
 
 
 def with_options(profile: str, options: list[str]) -> str:
@@ -266,17 +250,16 @@ def train(args, meter) -> Path:
     codec.model.quantise = True
     set_quantise(codec.model.entropy, c.portable)
     low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
-    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", decoder=size == "lab", low=low, high=high,
+    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", gates=size == "lab", low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
-    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net,
-                             decoder=PictureDecoder(prior.autoencoder()) if config.decoder else None)
+    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)
     if args.start:
         start_from(recipe, args.start.name, *load_generator(args.start, denoiser, prior, None))
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
     recipe.model.cpu()
-    save_generator(path, config, denoiser, *(recipe.model[n] if n in recipe.model else None for n in ("control", "prompt", "decoder")))
+    save_generator(path, config, denoiser, *(recipe.model[n] if n in recipe.model else None for n in ("control", "prompt", "gates")))
     notes = [args.note, "" if net else "Trained without LPIPS, whose backbone was not there."]
     if args.start:
         notes.insert(0, f"It went on from {args.start.name}, SHA-256 `{file_sha256(args.start)}`.")

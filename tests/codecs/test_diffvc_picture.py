@@ -1,4 +1,4 @@
-"""What is shown of a drawn latent: a decoder of its own, and detail of the I frame that is carried along."""
+"""What is shown of a drawn latent: the last I frame is carried along and blended in."""
 
 from dataclasses import replace
 
@@ -8,16 +8,17 @@ from tiny_conditional import moving_video
 from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc
 
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.codecs.diffvc.picture import Carried, Gate, PictureDecoder, carried
+from codec_lib.codecs.diffvc.picture import Carried, Gates, carried
 from codec_lib.experiments.drawing import decoded
 from codec_lib.layers.warping import warp
 
 
-def believing(amount: float) -> PictureDecoder:
-    """A decoder that adds all of the detail (a large amount), or none (a large negative one)."""
-    decoder = PictureDecoder(tiny_autoencoder(seed=5)).eval()
-    torch.nn.init.constant_(decoder.gate.conv_out.bias, amount)
-    return decoder
+def believing(*logits: float) -> Gates:
+    """Gates with g_t and h_t of these logistic values everywhere: a large amount for all of it, a large negative one for nothing."""
+    gates = Gates().eval()
+    with torch.no_grad():
+        gates.conv_out.bias.copy_(torch.tensor(logits).repeat_interleave(len(gates.conv_out.bias) // 2))
+    return gates
 
 
 def test_what_is_carried_is_the_i_frame_in_two_parts():
@@ -37,59 +38,77 @@ def test_both_parts_follow_the_motion():
         assert torch.equal(after, warp(before, flow, "spline"))
 
 
-def test_a_gate_begins_by_believing_and_learns_what_to_look_at():
-    gate, of, alone = Gate(), Carried(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)), torch.rand(2, 3, 16, 16)
-    assert torch.allclose(gate(alone, of), torch.full((2, 3, 16, 16), 0.9526), atol=1e-4)
-    torch.nn.init.normal_(gate.conv_out.weight)
-    found = gate(alone, of)
+def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
+    gates, of = Gates(), Carried(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16))
+    drawn, decoded = torch.rand(2, 2, 3, 16, 16)
+    g, h = gates.beliefs(drawn, decoded, of)
+    assert torch.allclose(g, torch.full((2, 3, 16, 16), 0.9526), atol=1e-4) and torch.allclose(g + h, torch.ones_like(g), atol=1e-6)
+    torch.nn.init.normal_(gates.conv_out.weight)
+    found = torch.cat(gates.beliefs(drawn, decoded, of))
     assert found.min() > 0 and found.max() < 1
-    for other in (gate(alone + 0.3, of), gate(alone, of._replace(detail=of.detail + 0.3)), gate(alone, of._replace(smooth=of.smooth + 0.3))):
-        assert not torch.allclose(found, other)
+    for other in ((drawn + 0.3, decoded, of), (drawn, decoded + 0.3, of), (drawn, decoded, of._replace(detail=of.detail + 0.3)),
+                  (drawn, decoded, of._replace(smooth=of.smooth + 0.3))):
+        for a, b in zip(found.chunk(2), gates.beliefs(*other), strict=True):
+            assert not torch.allclose(a, b)
 
 
-@pytest.mark.parametrize("trust", [30.0, -30.0])
-def test_shown_is_what_the_latent_shows_and_the_detail_that_came_along(trust):
-    """The equation of `picture`, frame by frame, at the gate's two ends."""
+@pytest.mark.parametrize(("detail", "rest"), [(30.0, -30.0), (-30.0, -30.0), (30.0, 30.0), (0.0, 0.0)])
+def test_shown_is_a_blend_of_what_was_drawn_and_what_came_along(detail, rest):
+    """The equations of `picture`, frame by frame, at the gates' ends and between."""
     codec = tiny_diffvc()
-    codec.generator.decoder = believing(trust)
+    codec.generator.gates = believing(detail, rest)
+    g, h = torch.tensor([detail, rest]).sigmoid()
     states = decoded(codec, codec.encode(moving_video(4), 9)).states
-    drawn, real = [], codec.generator.latent
+    drawn, real, space = [], codec.generator.latent, codec.context.space
     codec.generator.latent = lambda *args: drawn.append(real(*args)) or drawn[-1]
     with torch.inference_mode():
-        shown, detail = [codec.shown(s) for s in states], None
+        shown = [codec.shown(state) for state in states]
         for state, picture in zip(states, shown, strict=True):
             if state.signal is None:
                 assert torch.equal(picture, state.frame)
-                detail = carried(codec.context.space, state.frame / 255).detail
+                s_t = space.picture(space.signal(state.frame / 255))
+                d_t = state.frame / 255 - s_t
                 continue
-            detail = warp(detail, state.flow, "spline")
-            expected = codec.generator.decoder.autoencoder.decode(drawn.pop(0)) + (trust > 0) * detail
+            s_t, d_t = warp(s_t, state.flow, "spline"), warp(d_t, state.flow, "spline")
+            alone = space.picture(drawn.pop(0))
+            expected = alone + g * d_t + h * (s_t - alone)
             assert (picture.float() - 255 * expected.clamp(0, 1)).abs().max() <= 0.51
 
 
-def test_a_decoder_of_its_own_shows_what_is_drawn_and_nothing_else():
+def test_the_gates_see_the_picture_of_the_decoded_latent():
+    codec, seen = tiny_diffvc(), []
+    codec.generator.gates = believing(3.0, -3.0)
+    real = codec.generator.gates.forward
+    codec.generator.gates.forward = lambda drawn, decoded, of: seen.append(decoded) or real(drawn, decoded, of)
+    states = decoded(codec, codec.encode(moving_video(3), 9)).states
+    for state in states:
+        codec.shown(state)
+    for state, found in zip(states[1:], seen, strict=True):
+        assert (255 * (found - codec.context.space.picture(state.signal).clamp(0, 1))).abs().max() <= 0.51
+
+
+def test_gates_change_what_is_shown_of_p_frames_and_nothing_else():
     video, codec, other = moving_video(3), tiny_diffvc(), tiny_diffvc()
     stream = codec.encode(video, 9)
-    other.generator.decoder = believing(3.0)
+    other.generator.gates = believing(3.0, -3.0)
     a, b = codec.decode(stream).frames, other.decode(stream).frames
     assert torch.equal(a[0], b[0]) and not torch.equal(a[1:], b[1:])
     assert other.encode(video, 9) == stream
 
 
-def test_a_viewer_may_leave_the_detail_out():
+def test_a_viewer_may_leave_the_i_frame_out():
     video, codec, none = moving_video(3), tiny_diffvc(), tiny_diffvc()
-    codec.generator.decoder, none.generator.decoder = believing(3.0), believing(-30.0)
+    codec.generator.gates = believing(3.0, 0.0)
     stream = codec.encode(video, 9)
-    with_detail = codec.decode(stream).frames
+    with_it = codec.decode(stream).frames
     codec.generator.sampling = replace(codec.generator.sampling, detail=False)
     without = codec.decode(stream).frames
-    assert not torch.equal(with_detail, without)
-    assert (without.float() - none.decode(stream).frames.float()).abs().max() <= 1
+    assert not torch.equal(with_it, without) and torch.equal(without, none.decode(stream).frames)
 
 
 def test_in_the_loop_the_encoder_shows_as_the_decoder_does():
     codec = tiny_diffvc(loop=True)
-    codec.generator.decoder = believing(3.0)
+    codec.generator.gates = believing(3.0, 0.0)
     video, shown = moving_video(3), []
     for coded in codec.code(video, 9):
         shown.append(coded.state.frame)

@@ -59,7 +59,7 @@ class DiffVCCodec(ConditionalCodec):
         super().__init__(model, entropy, tables, motion, intra, checkpoint, **options)
         self.generator, self.loop = generator, loop
         if generator is not None:
-            for network in (generator.denoiser, generator.control, generator.prompt, generator.decoder):
+            for network in (generator.denoiser, generator.control, generator.prompt, generator.gates):
                 if network is not None:
                     network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
 
@@ -95,18 +95,18 @@ class DiffVCCodec(ConditionalCodec):
     def _restart(self, state: State) -> None:
         """Let the generator begin anew at an I frame."""
         g = self.generator
-        takes = g.decoder is not None and g.sampling.detail
+        takes = g.gates is not None and g.sampling.detail
         g.restart(carried(self.context.space, self._floats(state.frame)) if takes else None)
 
     @torch.inference_mode()
     def drawn(self, state: State) -> Tensor:
-        """A picture of a decoded P frame by the generator, uint8 (1, 3, H, W). To be called for one frame after the other."""
+        """A picture of a decoded P frame by the generator, uint8 (1, 3, H, W). To be called for one frame after the other. state.frame
+        is still the picture of the decoded latent."""
         def follow(kept: Tensor) -> Tensor:
             return warp(kept, shrink_flow(state.flow, STRIDE))
 
         latent = self.generator.latent(state.signal, state.c0, self.ratio(state.earlier.quality), state.t, follow)
-        g = self.generator
-        picture = self.context.space.picture(latent) if g.decoder is None else g.picture(latent, state.flow)
+        picture = self.generator.picture(self.context.space.picture(latent), self._floats(state.frame), state.flow)
         return (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
     def ratio(self, quality: int) -> Tensor:

@@ -16,7 +16,7 @@ from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.diffvc.config import LatentConfig
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.codecs.diffvc.picture import PictureDecoder
+from codec_lib.codecs.diffvc.picture import Gates
 from codec_lib.codecs.diffvc.prior import Prior
 from codec_lib.codecs.diffvc.prompt import LearnedPrompt, TextPrompt
 from codec_lib.diffusion.autoencoder import Autoencoder
@@ -25,8 +25,6 @@ from codec_lib.entropy.tables import CodingTables
 from codec_lib.errors import MissingWeights, UsageError
 
 KIND, GENERATOR = "diffvc", "diffvc-generator"
-DECODER = ("gate.", "autoencoder.network.decoder.", "autoencoder.network.post_quant_conv.")
-"""Weights of a `PictureDecoder` that are trained: all with which latents become pictures, the fixed linear path aside."""
 PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
 UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
@@ -38,15 +36,15 @@ to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5);
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
     unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
-    tells apart. decoder: whether it has a `PictureDecoder` of its own, tuned from the autoencoder's. prior: digest (first four bytes)
-    of the denoiser it was trained with, codec: of the contextual codec. Raises UsageError for a prompt that does not exist."""
+    tells apart. gates: whether it has `Gates`. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual
+    codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
     prompt: str = "learned"
     unlocked: str = "decoder"
     shortcut: bool = False
-    decoder: bool = False
+    gates: bool = False
     low: float = 0.1
     high: float = 10.0
     prior: str = ""
@@ -91,21 +89,21 @@ def learned(config: GeneratorConfig, denoiser: Denoiser) -> set[str]:
 
 
 def save_generator(path: Path, config: GeneratorConfig, denoiser: Denoiser, control: Control, prompt: nn.Module | None,
-                   decoder: PictureDecoder | None = None) -> str:
-    """Write what the diffusion decoder adds to the prior. decoder: where config says that there is one. Returns its SHA-256."""
+                   gates: Gates | None = None) -> str:
+    """Write what the diffusion decoder adds to the prior. gates: where config says that there are some. Returns its SHA-256."""
     names, state = learned(config, denoiser), denoiser.state_dict()
     tensors = {f"denoiser.{n}": state[n] for n in sorted(names)}
     tensors |= {f"control.{n}": t for n, t in control.state_dict().items()}
     if isinstance(prompt, LearnedPrompt):
         tensors |= {f"prompt.{n}": t for n, t in prompt.state_dict().items()}
-    if config.decoder:
-        tensors |= {f"decoder.{n}": t for n, t in decoder.state_dict().items() if n.startswith(DECODER)}
+    if config.gates:
+        tensors |= {f"gates.{n}": t for n, t in gates.state_dict().items()}
     return save_checkpoint(path, compact(tensors), asdict(config), GENERATOR)
 
 
 def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | None
-                   ) -> tuple[Control, nn.Module | None, PictureDecoder | None]:
-    """Control network, prompt and decoder of pictures. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
+                   ) -> tuple[Control, nn.Module | None, Gates | None]:
+    """Control network, prompt and gates. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
     digest of the contextual codec; None: any will do, as where training goes on with another.
 
     Raises MissingWeights, also where it was trained with others.
@@ -116,9 +114,9 @@ def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | No
         if there is not None and wanted != there:
             raise MissingWeights(f"'{path.name}' was trained with {what} {wanted}, and {there} is there: get that one, or train it again")
     control, prompt = made(config, denoiser, prior.folder)
-    decoder = PictureDecoder(prior.autoencoder()) if config.decoder else None
-    for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt), ("decoder.", decoder)):
+    gates = Gates() if config.gates else None
+    for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt), ("gates.", gates)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
         if found:
-            fill(module, (module.state_dict() if module in (denoiser, decoder) else {}) | found, path.name)
-    return control, prompt, decoder
+            fill(module, (module.state_dict() if module is denoiser else {}) | found, path.name)
+    return control, prompt, gates

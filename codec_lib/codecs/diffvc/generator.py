@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from codec_lib.codecs.diffvc.control import Control
-from codec_lib.codecs.diffvc.picture import Carried, PictureDecoder
+from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.noise import gaussian_noise
 from codec_lib.diffusion.process import add_noise, to_data
@@ -37,8 +37,8 @@ class Sampling:
     steps: N. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
     depth: D of TDIR, steps that are run for every frame; N: no reuse; -1, and where nothing is said: half of N. policy: see
     `Buffer`. moved: whether the buffer follows the decoded motion. least: cosine similarity of a decoded latent to that of the
-    frame before below which nothing is reused; -1 for never. sampler: "ddpm" or "ddim". seed: of the noise. detail: whether an I
-    frame's detail is carried along, where the generator has a decoder that takes it, see `picture`.
+    frame before below which nothing is reused; -1 for never. sampler: "ddpm" or "ddim". seed: of the noise. detail: whether the
+    last I frame is carried along and blended in, where the generator has gates for it, see `picture`.
     Raises UsageError for values that cannot be.
     """
 
@@ -68,12 +68,12 @@ class Sampling:
 
 
 class Generator:
-    """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context. decoder: shows what
-    was drawn; None: the codec's own autoencoder does, and no detail is carried."""
+    """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context. gates: blend the last
+    I frame with what was drawn; None: it is not carried."""
 
     def __init__(self, denoiser: Denoiser, control: Control, prompt: nn.Module | None, sampling: Sampling | None = None,
-                 decoder: PictureDecoder | None = None):
-        self.denoiser, self.control, self.prompt, self.decoder = denoiser, control, prompt, decoder
+                 gates: Gates | None = None):
+        self.denoiser, self.control, self.prompt, self.gates = denoiser, control, prompt, gates
         self.sampling = sampling or Sampling()
         self.schedule = self.sampling.schedule()
         self.buffer, self.before, self.carried = Buffer(self.sampling.policy), None, None
@@ -84,12 +84,13 @@ class Generator:
         self.before, self.carried = None, carried
 
     @torch.inference_mode()
-    def picture(self, latent: Tensor, flow: Tensor) -> Tensor:
-        """The picture (1, 3, H, W), not clamped, of a latent drawn for the next frame of a clip, by the generator's own decoder. flow:
-        that frame's decoded motion, (1, 2, H, W) in pixels."""
-        if self.carried is not None:
-            self.carried = self.carried.moved(flow)
-        return self.decoder(latent, self.carried)
+    def picture(self, drawn: Tensor, decoded: Tensor, flow: Tensor) -> Tensor:
+        """What is shown, (1, 3, H, W), not clamped, for the next frame of a clip. drawn, decoded: pictures of its drawn and of its
+        decoded latent, (1, 3, H, W). flow: its decoded motion, (1, 2, H, W) in pixels."""
+        if self.carried is None:
+            return drawn
+        self.carried = self.carried.moved(flow)
+        return self.gates(drawn, decoded, self.carried)
 
     @torch.inference_mode()
     def latent(self, y_hat: Tensor, c0: Tensor, r: Tensor, frame: int, warp: Callable[[Tensor], Tensor] | None = None,

@@ -1,12 +1,18 @@
-"""From a drawn latent to the picture that is shown, at lab size with the detail that the autoencoder cannot show.
+"""From a drawn latent to the picture that is shown, at lab size with the last I frame at hand.
 
-An autoencoder with few channels bounds what anything behind it can show. But the I frame was coded as a picture, so the decoder
-has what the autoencoder loses of it, and where the decoded motion says that something has only moved, that detail has moved along:
+An autoencoder with few channels bounds what anything behind it can show, and a small network that draws does harm where there is
+nothing to be drawn. But the I frame was coded as a picture, and where the decoded motion says that something has only moved, or
+nothing has, it is still the best that there is. It falls into what the autoencoder shows of it and the detail that is lost,
 
-    shown_t = D'(y_t) + g_t * d_t,    d_t = warp(d_{t-1}, v_t),    d = x_hat - D(E(x_hat)) at the I frame.
+    s = D(E(x_hat)),    d = x_hat - s    at the I frame;    s_t = warp(s_{t-1}, v_t),    d_t = warp(d_{t-1}, v_t)    after it,
 
-It costs no bits and stays out of the coding loop. g_t in (0, 1) is how far the detail is believed: it has to go where something
-was uncovered or has changed. DiffVC has nothing like it; its autoencoder, Stable Diffusion's, loses less.
+and both are blended with what is drawn:
+
+    shown_t = D(y_t) + g_t * d_t + h_t * (s_t - D(y_t)).
+
+It costs no bits and stays out of the coding loop. g_t in (0, 1) is how far the detail is believed, h_t how far the rest: they have to
+go where something was uncovered or has changed. D(y_hat_t), the picture of the decoded latent, tells them where that is. DiffVC has
+nothing like it; its autoencoder, Stable Diffusion's, loses less.
 """
 
 from __future__ import annotations
@@ -18,13 +24,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.diffusion.autoencoder import Autoencoder
 from codec_lib.layers.warping import warp
 
 WIDTH, CELL = 32, 2
-"""Of the gate: its channels, and the side of the cells that it looks at together."""
-BELIEF = 3.0
-"""Where the gate begins, before the logistic function: at 0.95 everywhere."""
+"""Of the gates: their channels, and the side of the cells that they look at together."""
+BELIEF = 3.0, -3.0
+"""Where g_t and h_t begin, before the logistic function: at 0.95 and 0.05 everywhere."""
 
 
 class Carried(NamedTuple):
@@ -45,31 +50,28 @@ def carried(space: Latents, x_hat: Tensor) -> Carried:
     return Carried(x_hat - smooth, smooth)
 
 
-class Gate(nn.Module):
-    """g_t, (N, 3, H, W) in (0, 1), of what the latent alone shows (N, 3, H, W) and what is carried. H, W: multiples of `CELL`."""
+class Gates(nn.Module):
+    """g_t and h_t, begun at `BELIEF` everywhere: two 3x3 convolutions and a 1x1 on cells of `CELL` x `CELL` pixels, each of three
+    channels of its own. They read what was drawn, what was decoded, and what is carried."""
 
     def __init__(self):
         super().__init__()
-        self.conv_in = nn.Conv2d(9 * CELL**2, WIDTH, 3, padding=1)
+        self.conv_in = nn.Conv2d(12 * CELL**2, WIDTH, 3, padding=1)
         self.middle = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.conv_out = nn.Conv2d(WIDTH, 3 * CELL**2, 1)
+        self.conv_out = nn.Conv2d(WIDTH, 6 * CELL**2, 1)
         nn.init.zeros_(self.conv_out.weight)
-        nn.init.constant_(self.conv_out.bias, BELIEF)
+        with torch.no_grad():
+            self.conv_out.bias.copy_(torch.tensor(BELIEF).repeat_interleave(3 * CELL**2))
 
-    def forward(self, alone: Tensor, of: Carried) -> Tensor:
-        seen = F.pixel_unshuffle(torch.cat([alone, alone - of.smooth, of.detail], dim=1), CELL)
-        return F.pixel_shuffle(self.conv_out(F.silu(self.middle(F.silu(self.conv_in(seen))))), CELL).sigmoid()
+    def beliefs(self, drawn: Tensor, decoded: Tensor, of: Carried) -> tuple[Tensor, Tensor]:
+        """g_t and h_t, (N, 3, H, W) each, in (0, 1). Arguments as below."""
+        seen = F.pixel_unshuffle(torch.cat([drawn, decoded - drawn, decoded - of.smooth, of.detail], dim=1), CELL)
+        found = self.conv_out(F.silu(self.middle(F.silu(self.conv_in(seen)))))
+        g, h = F.pixel_shuffle(found, CELL).sigmoid().chunk(2, dim=1)
+        return g, h
 
-
-class PictureDecoder(nn.Module):
-    """A decoder of latents that is tuned for what is drawn, and the gate of what is carried. autoencoder: not the one that the codec
-    looks through, since its decoder changes in training."""
-
-    def __init__(self, autoencoder: Autoencoder):
-        super().__init__()
-        self.autoencoder, self.gate = autoencoder, Gate()
-
-    def forward(self, latent: Tensor, of: Carried | None) -> Tensor:
-        """Pictures (N, 3, H, W), not clamped, of latents (N, C, H/8, W/8). of: None to do without."""
-        alone = self.autoencoder.decode(latent).float()
-        return alone if of is None else alone + self.gate(alone, of) * of.detail
+    def forward(self, drawn: Tensor, decoded: Tensor, of: Carried) -> Tensor:
+        """Pictures that are shown, (N, 3, H, W), not clamped. drawn, decoded: pictures of the drawn and of the decoded latent, H and W
+        multiples of `CELL`. of: what is carried."""
+        g, h = self.beliefs(drawn, decoded, of)
+        return drawn + g * of.detail + h * (of.smooth - drawn)
