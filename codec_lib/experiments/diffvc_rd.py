@@ -1,4 +1,4 @@
-"""Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without diffusion.
+"""Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without its parts.
 
 One I frame, then P frames, at each codec's default rates, on the first frames of each clip. BD-rates of DiffVC in every metric
 that can be had here; negative: fewer bits for the same value. Beside VVC also the difference in PSNR at equal rate, since curves in
@@ -21,9 +21,12 @@ PAPER = {metric: asdict(cell(f"diffvc.table3/diffvc/{metric}")) for metric in ("
 
 CODEC = label("diffvc", "lab")
 BACKBONE = label("diffvc:diffusion=false", "lab")
+"""The contextual codec, its latents shown as they are."""
+UNDRAWN = label("diffvc:steps=0", "lab")
+"""These latents, blended with the last I frame as drawn ones are: the difference to it is what drawing brings."""
 CONDITIONAL = label("conditional", "lab")
 VVC = "vvenc:ld"
-ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE)
+ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE, UNDRAWN)
 METRICS = ("psnr", "ms-ssim", "lpips", "dists", "vmaf")
 FRAMES = 32
 RESUMABLE = True

@@ -101,6 +101,13 @@ def test_depth_n_is_plain_sampling():
         assert torch.equal(alone, together[t])
 
 
+def test_without_steps_the_decoded_latent_is_what_is_shown():
+    latents, calls, _ = drawn(Sampling(steps=0), count=2)
+    assert calls == 0 and Sampling(steps=0).depth == 0
+    for latent, (y, _) in zip(latents, frames(2), strict=True):
+        assert torch.equal(latent, y)
+
+
 def test_after_an_i_frame_all_steps_are_run():
     generator = drawn(Sampling(steps=5, depth=1), count=2)[2]
     generator.restart()
@@ -172,7 +179,7 @@ def test_a_text_prompt_says_what_it_lacks(tmp_path):
         TextPrompt(tmp_path)
 
 
-@pytest.mark.parametrize(("wrong", "message"), [({"sampler": "euler"}, "unknown sampler"), ({"steps": 0}, "cannot be"),
+@pytest.mark.parametrize(("wrong", "message"), [({"sampler": "euler"}, "unknown sampler"), ({"steps": -1}, "cannot be"),
                                                 ({"start": 20}, "cannot be"), ({"depth": 51}, "outside 0"),
                                                 ({"start": 1001}, "cannot be")])
 def test_settings_that_cannot_be_are_refused(wrong, message):

@@ -34,7 +34,7 @@ STARTING_NOISE = 2**32 - 1
 class Sampling:
     """How a viewer denoises.
 
-    steps: N. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
+    steps: N; 0: nothing is drawn, the decoded latent is shown. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
     depth: D of TDIR, steps that are run for every frame; N: no reuse; -1, and where nothing is said: half of N. policy: see
     `Buffer`. moved: whether the buffer follows the decoded motion. least: cosine similarity of a decoded latent to that of the
     frame before below which nothing is reused; -1 for never. sampler: "ddpm" or "ddim". seed: of the noise. detail: whether the
@@ -55,15 +55,15 @@ class Sampling:
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler '{self.sampler}': choose from {', '.join(SAMPLERS)}")
-        if not 1 <= self.start <= 1000 or not 1 <= self.steps <= self.start:
-            raise UsageError(f"{self.steps} steps from level {self.start} cannot be: 1 <= steps <= start <= 1000")
+        if not 1 <= self.start <= 1000 or not 0 <= self.steps <= self.start:
+            raise UsageError(f"{self.steps} steps from level {self.start} cannot be: 0 <= steps <= start and 1 <= start <= 1000")
         if self.depth == HALF:
             object.__setattr__(self, "depth", -(-self.steps // 2))
         if not 0 <= self.depth <= self.steps:
             raise UsageError(f"D = {self.depth} is outside 0 ... {self.steps}, the number of steps")
 
     def schedule(self) -> Schedule:
-        """The steps that are kept, from ``start`` down, evenly spaced."""
+        """The steps that are kept, from ``start`` down, evenly spaced. Raises UsageError where there are none."""
         return scaled_linear().until(self.start).respaced(self.steps, "trailing")
 
 
@@ -75,7 +75,7 @@ class Generator:
                  gates: Gates | None = None):
         self.denoiser, self.control, self.prompt, self.gates = denoiser, control, prompt, gates
         self.sampling = sampling or Sampling()
-        self.schedule = self.sampling.schedule()
+        self.schedule = self.sampling.schedule() if self.sampling.steps else None
         self.buffer, self.before, self.carried = Buffer(self.sampling.policy), None, None
 
     def restart(self, carried: Carried | None = None) -> None:
@@ -101,6 +101,8 @@ class Generator:
         decoded motion says. watch: see `sample`.
         """
         s = self.sampling
+        if not s.steps:
+            return y_hat
         if s.least > -1 and not resembles(y_hat, self.before, s.least):
             self.buffer.clear()
         elif s.moved and warp is not None:
