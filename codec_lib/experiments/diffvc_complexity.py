@@ -31,7 +31,7 @@ from codec_lib.entropy.container import read_stream
 from codec_lib.experiments import p_frame
 from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.papers import cell
-from codec_lib.experiments.provenance import provenance
+from codec_lib.experiments.provenance import provenance, weights_of
 from codec_lib.experiments.records import Results, label
 from codec_lib.metrics.complexity import count_macs
 from codec_lib.video import Video, find_clips
@@ -144,7 +144,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
         if progress:
             progress(done, len(TIMED), name)
         codec = load_codec(name)
-        checkpoints[name] = codec.checkpoint.hex()
+        checkpoints[name] = weights_of(codec)
         seconds[name] = {way: of_period(t) for way, t in timed(codec, video).items()}
         for way, s in seconds[name].items():
             results.add_value(f"{way} seconds", s, "s", codec=name)

@@ -16,7 +16,7 @@ from codec_lib.codecs.conventional.bitstream import kind_of
 from codec_lib.codecs.protocol import Codec, load_codec
 from codec_lib.errors import CodecLibError, UsageError
 from codec_lib.experiments.decode_worker import Decoded, DecodeWorker
-from codec_lib.experiments.provenance import provenance
+from codec_lib.experiments.provenance import provenance, weights_of
 from codec_lib.experiments.records import Record, Results, label
 from codec_lib.metrics import Metric, metric
 from codec_lib.video import Video, find_clips, write_video
@@ -56,7 +56,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
     absent = {name: reason for name, m in chosen.items() if (reason := _unavailable(m))}
     config = {"codecs": {name: list(q) for name, q in wanted.items()}, "clips": {}, "frames": frames,
               "metrics": list(metrics)}
-    checkpoints = {name: c.checkpoint.hex() for name, c in loaded.items() if getattr(c, "checkpoint", None)}
+    checkpoints = {name: weights_of(c) for name, c in loaded.items() if getattr(c, "checkpoint", None)}
     results = Results(experiment)
     if resume:
         _take_over(resume, results, config, checkpoints)

@@ -20,7 +20,7 @@ def provenance(config: dict, *, checkpoints: dict[str, str] | None = None, seed:
     """What a record must say of its origin.
 
     config: everything that was asked for, as plain JSON without paths; its digest tells runs of different settings apart.
-    checkpoints: codec -> SHA-256 (hex) of its weights. seed: None where nothing random was drawn. seconds: wall time.
+    checkpoints: codec -> digest of its weights, see `weights_of`. seed: None where nothing random was drawn. seconds: wall time.
     No host name, user name or path is taken up.
     """
     commit, dirty = git_state()
@@ -36,6 +36,13 @@ def provenance(config: dict, *, checkpoints: dict[str, str] | None = None, seed:
         "seconds": round(seconds, 1),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
     }
+
+
+def weights_of(codec) -> str:
+    """First four bytes, in hex, of the SHA-256 of the checkpoint that a codec's streams name, joined by "+" with that of its generator,
+    if it has one: what is shown depends on both."""
+    drawn_by = getattr(getattr(codec, "generator", None), "digest", "")
+    return "+".join(filter(None, (codec.checkpoint.hex(), drawn_by)))
 
 
 def digest(config) -> str:

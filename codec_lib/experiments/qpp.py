@@ -32,6 +32,7 @@ from codec_lib.experiments.drawing import decoded, drawn
 from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.frame_points import PointLog, code_clip
 from codec_lib.experiments.papers import cell
+from codec_lib.experiments.provenance import weights_of
 from codec_lib.experiments.records import Record, Results, label
 from codec_lib.metrics import metric
 from codec_lib.video import Video, find_clips
@@ -108,7 +109,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
     if file and file.is_file():
         ways[named(ALONE)] = (load_codec("diffvc", generator=file), None)
-    log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, dict.fromkeys(ways, codec.checkpoint.hex()), out, resume)
+    log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, {n: weights_of(c) for n, (c, _) in ways.items()}, out, resume)
     for source in (s for named_ in clips or ["sample"] for s in find_clips(named_)):
         video = replace(source.load(FRAMES), name=source.name)
         log.begin(video)

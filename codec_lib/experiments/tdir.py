@@ -32,6 +32,7 @@ from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.frame_points import PointLog, Units, add_mean
 from codec_lib.experiments.papers import cell
 from codec_lib.experiments.propagation import there_and_back, with_structure
+from codec_lib.experiments.provenance import weights_of
 from codec_lib.experiments.records import Record, Results, label
 from codec_lib.metrics import metric
 from codec_lib.video import Video, find_clips
@@ -73,7 +74,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
             resume: Results | None = None) -> Results:
     """All of the above on ``clips`` (the offline samples unless given)."""
     codec = load_codec("diffvc", intra_period=FRAMES)
-    digests = {label(n, codec.profile): codec.checkpoint.hex() for n in (*SETTINGS, *OTHERS, *AT_CUTS)}
+    digests = {label(n, codec.profile): weights_of(codec) for n in (*SETTINGS, *OTHERS, *AT_CUTS)}
     log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(Sampling(STEPS)), "gate": GATE}, digests, out, resume)
     sources = [s for named_ in clips or ["sample"] for s in find_clips(named_)]
     for i, source in enumerate(sources):

@@ -5,7 +5,7 @@ import pytest
 
 from codec_lib.errors import MissingData, UsageError
 from codec_lib.experiments import records
-from codec_lib.experiments.provenance import digest, git_state, provenance
+from codec_lib.experiments.provenance import digest, git_state, provenance, weights_of
 from codec_lib.experiments.records import Record, Results, all_values, load_results, merge
 
 
@@ -104,6 +104,15 @@ def test_provenance_says_all_and_gives_nobody_away():
     assert str(Path.home()) not in text and str(Path(__file__).parents[2]) not in text
     for name in (socket.gethostname(), getpass.getuser()):
         assert len(name) < 4 or name not in text
+
+
+def test_weights_are_those_of_the_stream_and_of_what_draws():
+    from tiny_diffvc import tiny_diffvc
+
+    codec = tiny_diffvc()
+    codec.generator.digest = "0a0b0c0d"
+    assert weights_of(codec) == "01020305+0a0b0c0d"
+    assert weights_of(tiny_diffvc(diffusion=False)) == "01020305"
 
 
 def test_config_digest_does_not_depend_on_order():

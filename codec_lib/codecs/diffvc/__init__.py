@@ -3,6 +3,7 @@
     config, latents    what is coded: latents of an image autoencoder, by the classes of `conditional`
     codec              the stream, and what is shown of it
     generator          the diffusion decoder: sampling with reuse over time (TDIR)
+    picture            what is shown: the drawn latent, blended with the last I frame
     control, prompt    how it follows the decoded latent (ControlNet) and the quantisation (QPP)
     prior              autoencoder and denoiser: the lab's, or Stable Diffusion 2.1
 """
@@ -30,7 +31,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
         ``detail``, see `generator.Sampling`; ``steps`` where nothing is said, see `config.STEPS`.
     Raises MissingWeights, UsageError.
     """
-    from codec_lib.checkpoint import checkpoint_path
+    from codec_lib.checkpoint import checkpoint_path, file_sha256
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec, LatentStructure
@@ -64,7 +65,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     if diffusion:
         denoiser = found.denoiser()
         path = Path(generator) if generator else checkpoint_path(GENERATOR, size)
-        control, prompt, decoder = load_generator(path, denoiser, found, parts.digest.hex())
-        shown = Generator(denoiser, control, prompt, sampling, decoder)
+        control, prompt, gates = load_generator(path, denoiser, found, parts.digest.hex())
+        shown = Generator(denoiser, control, prompt, sampling, gates, file_sha256(path)[:8])
     return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, generator=shown,
                        loop=loop, profile=profile, device=device, channels_last=channels_last, structure=structure)

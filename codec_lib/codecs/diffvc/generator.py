@@ -69,11 +69,11 @@ class Sampling:
 
 class Generator:
     """denoiser, control: networks in evaluation mode. prompt: see `prompt`; None: the denoiser's empty context. gates: blend the last
-    I frame with what was drawn; None: it is not carried."""
+    I frame with what was drawn; None: it is not carried. digest: of the checkpoint, its SHA-256's first four bytes in hex."""
 
     def __init__(self, denoiser: Denoiser, control: Control, prompt: nn.Module | None, sampling: Sampling | None = None,
-                 gates: Gates | None = None):
-        self.denoiser, self.control, self.prompt, self.gates = denoiser, control, prompt, gates
+                 gates: Gates | None = None, digest: str = ""):
+        self.denoiser, self.control, self.prompt, self.gates, self.digest = denoiser, control, prompt, gates, digest
         self.sampling = sampling or Sampling()
         self.schedule = self.sampling.schedule() if self.sampling.steps else None
         self.buffer, self.before, self.carried = Buffer(self.sampling.policy), None, None
