@@ -64,6 +64,8 @@ TRUE, CODED = 0.1, 0.2
 for that frame the last time."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
+ALONE = 2
+"""Of these, as they are drawn, without the last I frame: what stands still should be drawn well too, though gates could hide it."""
 SIDE = 128
 """Of the square of a picture of which it is taken, in pixels."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
@@ -118,7 +120,7 @@ class GeneratorRecipe(Recipe):
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
-            distance, difference = self.distance(y_0[which], coded.picked(which))
+            distance, difference = self.distance(y_0[which], coded.picked(which), ALONE)
             if not self.config.shortcut:  # then what is predicted in much noise says little
                 distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
             else:
@@ -153,9 +155,9 @@ class GeneratorRecipe(Recipe):
         scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
         return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0
 
-    def distance(self, y_0: Tensor, coded: CodedFrames) -> tuple[Tensor, Tensor]:
+    def distance(self, y_0: Tensor, coded: CodedFrames, alone: int = 0) -> tuple[Tensor, Tensor]:
         """LPIPS and squared error on the 0..1 scale, (N,) each, of a square somewhere in the pictures of latents y_0 (N, C, h, w),
-        against the frames that they are predicted for. What a prediction is off by where there is little signal would drown
+        against the frames that they are predicted for. alone: how many of them, the first ones, are not blended. What a prediction is off by where there is little signal would drown
         everything: latents are clamped to what latents are."""
         side = min(SIDE, *coded.x.shape[-2:])
         top, edge = (STRIDE * int(torch.randint((size - side) // STRIDE + 1, (), generator=self.generator)) for size in coded.x.shape[-2:])
@@ -166,7 +168,8 @@ class GeneratorRecipe(Recipe):
         picture = self.pool.codec.autoencoder.decode(square(y_0, STRIDE).clamp(-6, 6)).float()
         if "gates" in self.model:
             of = Carried(square(coded.detail).float(), square(coded.smooth).float())
-            picture = self.model["gates"](picture, square(coded.plain).float() / 255, of).float()
+            blended = self.model["gates"](picture, square(coded.plain).float() / 255, of).float()
+            picture = torch.cat([picture[:alone], blended[alone:]])
         original = square(coded.x).float() / 255
         seen, wanted = self.view(torch.stack([2 * picture.clamp(0, 1) - 1, 2 * original - 1]))
         distance = self.lpips.to(original.device)(seen, wanted).float().flatten()

@@ -8,16 +8,16 @@ from tiny_conditional import moving_video
 from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc
 
 from codec_lib.codecs.diffvc.latents import Latents
-from codec_lib.codecs.diffvc.picture import Carried, Gates, carried
+from codec_lib.codecs.diffvc.picture import CELL, Carried, Gates, carried
 from codec_lib.experiments.drawing import decoded
 from codec_lib.layers.warping import warp
 
 
 def believing(*logits: float) -> Gates:
-    """Gates with g_t and h_t of these logistic values everywhere: a large amount for all of it, a large negative one for nothing."""
+    """Gates with g_t and h_t of these logits everywhere: a large amount for all of it, a large negative one for nothing."""
     gates = Gates().eval()
     with torch.no_grad():
-        gates.conv_out.bias.copy_(torch.tensor(logits).repeat_interleave(len(gates.conv_out.bias) // 2))
+        gates.conv_out.bias.copy_(torch.tensor(logits))
     return gates
 
 
@@ -42,7 +42,7 @@ def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
     gates, of = Gates(), Carried(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16))
     drawn, decoded = torch.rand(2, 2, 3, 16, 16)
     g, h = gates.beliefs(drawn, decoded, of)
-    assert torch.allclose(g, torch.full((2, 3, 16, 16), 0.9526), atol=1e-4) and torch.allclose(g + h, torch.ones_like(g), atol=1e-6)
+    assert torch.allclose(g, torch.full((2, 1, 16, 16), 0.9526), atol=1e-4) and torch.allclose(g + h, torch.ones_like(g), atol=1e-6)
     torch.nn.init.normal_(gates.conv_out.weight)
     found = torch.cat(gates.beliefs(drawn, decoded, of))
     assert found.min() > 0 and found.max() < 1
@@ -50,6 +50,15 @@ def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
                   (drawn, decoded, of._replace(smooth=of.smooth + 0.3))):
         for a, b in zip(found.chunk(2), gates.beliefs(*other), strict=True):
             assert not torch.allclose(a, b)
+
+
+def test_gates_cannot_alternate_between_pixels():
+    """Where cells look alike, whatever is in them, all pixels are believed alike, away from the borders."""
+    gates, cells = Gates(), torch.rand(4, 1, 3, CELL, CELL).tile(1, 1, 1, 16, 16)
+    torch.nn.init.normal_(gates.conv_out.weight, std=10)
+    for belief in gates.beliefs(cells[0], cells[1], Carried(cells[2], cells[3])):
+        inside = belief[..., 3 * CELL : -3 * CELL, 3 * CELL : -3 * CELL]
+        assert torch.allclose(inside, inside[..., :1, :1].expand_as(inside), atol=1e-6)
 
 
 @pytest.mark.parametrize(("detail", "rest"), [(30.0, -30.0), (-30.0, -30.0), (30.0, 30.0), (0.0, 0.0)])
