@@ -1,10 +1,12 @@
 """Table `tdir`: what reuse of diffusion information over time saves and costs.
 
-Each clip is coded once a quality, and its stream drawn with N = 50 and several D. At one quality, in the middle, more is asked:
+Each clip is coded once a quality, and its stream drawn with N = 50 and several D, as in the paper: what is shown is what was drawn
+(detail=false), since a blend with the last I frame hides what reuse does. At one quality, in the middle, more is asked:
 
 *D*: 0, 10, 25, 50: seconds of denoising, calls of the denoiser, LPIPS, PSNR, E_warp. At the other qualities D = 25 and 50 only, for
     BD-rates.
 *Variants of D = 25*: the other buffer policy, the buffer moved by the decoded motion, the gate.
+*Blended*: D = 0, 25 and 50 as the lab shows them, with the I frame.
 *Similarity*: cosine of predicted noise-free latents at the same step, of frames some frames apart, all steps run.
 *Cuts*: where a clip has one, it is also coded without an I frame there, and drawn with and without the gate.
 *Drift*: LPIPS frame by frame; the first clip also over 96 frames (played there and back if it is shorter).
@@ -58,24 +60,35 @@ CHECK = "sample:carphone"
 RESUMABLE = True
 
 
-def named(depth: int, variant: str = "", before: str = "") -> str:
-    """The name under which a way of drawing is recorded, as the command line takes it: "diffvc:steps=50+depth=25+moved=true"."""
-    return "diffvc:" + "+".join(part for part in (before, f"steps={STEPS}", f"depth={depth}", variant) if part)
+def named(depth: int, variant: str = "", before: str = "", blended: bool = False) -> str:
+    """The name under which a way of drawing is recorded, as the command line takes it: "diffvc:steps=50+depth=25+detail=false"."""
+    parts = before, f"steps={STEPS}", f"depth={depth}", "" if blended else "detail=false", variant
+    return "diffvc:" + "+".join(part for part in parts if part)
 
 
-SETTINGS = {named(d): Sampling(STEPS, depth=d) for d in DEPTHS}
-OTHERS = {named(HALF, v): Sampling(STEPS, depth=HALF, **changes) for v, changes in VARIANTS.items()}
-AT_CUTS = {named(HALF, v, f"cut={NO_CUT:g}"): Sampling(STEPS, depth=HALF, **changes)
-           for v, changes in (("", {}), (f"least={GATE}", {"least": GATE}))}
+def way(depth: int, **changes) -> Sampling:
+    """Fifty steps, what was drawn being shown."""
+    return Sampling(STEPS, depth=depth, detail=False, **changes)
+
+
+SETTINGS = {named(d): way(d) for d in DEPTHS}
+BLENDED = {named(d, blended=True): Sampling(STEPS, depth=d) for d in (0, HALF, STEPS)}
+OTHERS = {named(HALF, v): way(HALF, **changes) for v, changes in VARIANTS.items()}
+AT_CUTS = {named(HALF, v, f"cut={NO_CUT:g}"): way(HALF, **changes) for v, changes in (("", {}), (f"least={GATE}", {"least": GATE}))}
 FULL, HALVED = label(named(STEPS), "lab"), label(named(HALF), "lab")
+
+
+def full_of(name: str) -> str:
+    """The label of all fifty steps that a way of drawing is compared with."""
+    return label(named(STEPS, blended=name in BLENDED), "lab")
 
 
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
             resume: Results | None = None) -> Results:
     """All of the above on ``clips`` (the offline samples unless given)."""
     codec = load_codec("diffvc", intra_period=FRAMES)
-    digests = {label(n, codec.profile): weights_of(codec) for n in (*SETTINGS, *OTHERS, *AT_CUTS)}
-    log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(Sampling(STEPS)), "gate": GATE}, digests, out, resume)
+    digests = {label(n, codec.profile): weights_of(codec) for n in (*SETTINGS, *BLENDED, *OTHERS, *AT_CUTS)}
+    log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(way(HALF)), "gate": GATE}, digests, out, resume)
     sources = [s for named_ in clips or ["sample"] for s in find_clips(named_)]
     for i, source in enumerate(sources):
         video = replace(source.load(FRAMES), name=source.name)
@@ -83,7 +96,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
         for done, quality in enumerate(QUALITIES):
             if progress:
                 progress(done, len(QUALITIES), f"{video.name} q{quality}")
-            settings = SETTINGS | OTHERS if quality == MIDDLE else {n: s for n, s in SETTINGS.items() if s.depth in (HALF, STEPS)}
+            settings = SETTINGS | BLENDED | OTHERS if quality == MIDDLE else {n: s for n, s in SETTINGS.items() if s.depth in (HALF, STEPS)}
             stream = _draw_all(log, codec, video, quality, settings)
             if quality == MIDDLE and stream and len(stream.intra) > 1:
                 _draw_all(log, with_structure(codec, cut=NO_CUT), video, quality, AT_CUTS)
@@ -105,7 +118,7 @@ def _keep_check(results: Results, codec: DiffVCCodec) -> None:
     source = find_clips(CHECK)[0]
     video, name = replace(source.load(FRAMES), name=source.name), label(named(0), codec.profile)
     stream = codec.encode(video, MIDDLE)
-    shown = drawn(codec, decoded(codec, stream), Sampling(STEPS, depth=0))
+    shown = drawn(codec, decoded(codec, stream), way(0))
     for what, value, unit in (("bpp", 8 * len(stream) / video.pixels, "bit/pixel"), ("psnr", metric("psnr")(video, shown.video), "dB"),
                               ("calls", shown.calls, "")):
         results.add_value(f"check {what}", value, unit, codec=name, clip=video.name, quality=MIDDLE)
@@ -119,7 +132,7 @@ def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, set
     stream = codec.encode(video, quality)
     of = decoded(codec, stream)
     for name, sampling in missing.items():
-        likeness = Likeness() if sampling.depth == STEPS and len(video) == FRAMES and quality == MIDDLE else None
+        likeness = Likeness() if name == named(STEPS) and len(video) == FRAMES and quality == MIDDLE else None
         shown = drawn(codec, of, sampling, watch=likeness)
         lpips = metric("lpips").per_frame(video, shown.video)
         psnr = metric("psnr").per_frame(video, shown.video)
@@ -182,20 +195,20 @@ def _summarise(log: PointLog) -> None:
     results, clips = log.results, [c for c in log.clips() if not c.endswith(f"-{LONG}")]
     at = {(v.codec, v.clip, v.metric): v.value for v in results.values if v.quality == MIDDLE}
     seconds = {(label(r.codec, r.profile), r.clip): r.decode_s for r in results.records if r.quality == MIDDLE}
-    for name in (*SETTINGS, *OTHERS):
-        here = label(name, "lab")
-        of = {c: (at[here, c, "denoising_s"], at[FULL, c, "denoising_s"]) for c in clips if (here, c, "calls") in at}
+    for name in (*SETTINGS, *BLENDED, *OTHERS):
+        here, full = label(name, "lab"), full_of(name)
+        of = {c: (at[here, c, "denoising_s"], at[full, c, "denoising_s"]) for c in clips if (here, c, "calls") in at}
         add_mean(results, SAVED, {c: 100 * (1 - a / b) for c, (a, b) in of.items()}, "%", here)
-        whole = {c: (seconds[here, c], seconds[FULL, c]) for c in of}
+        whole = {c: (seconds[here, c], seconds[full, c]) for c in of}
         add_mean(results, DECODING, {c: 100 * (1 - a / b) for c, (a, b) in whole.items()}, "%", here)
-        add_mean(results, CALLS, {c: 100 * (1 - at[here, c, "calls"] / at[FULL, c, "calls"]) for c in of}, "%", here)
-        add_mean(results, LOSS, {c: 100 * (at[here, c, "lpips of P"] / at[FULL, c, "lpips of P"] - 1) for c in of}, "%", here)
+        add_mean(results, CALLS, {c: 100 * (1 - at[here, c, "calls"] / at[full, c, "calls"]) for c in of}, "%", here)
+        add_mean(results, LOSS, {c: 100 * (at[here, c, "lpips of P"] / at[full, c, "lpips of P"] - 1) for c in of}, "%", here)
         for what, unit in (("lpips of P", ""), ("psnr of P", "dB"), ("e-warp", ""), ("denoising_s", "s")):
             results.add_value(what, float(np.mean([at[here, c, what] for c in of])), unit, codec=here, clip="mean")
         add_mean(results, DRIFT, {c: growth(curve(results, here, c)) for c in of}, "", here)
-    for depth in (0, HALF):
-        here = label(named(depth), "lab")
-        ratio = {c: growth(curve(results, here, c)) / growth(curve(results, FULL, c)) for c in clips}
+    for name in (named(depth, blended=b) for depth in (0, HALF) for b in (False, True)):
+        here = label(name, "lab")
+        ratio = {c: growth(curve(results, here, c)) / growth(curve(results, full_of(name), c)) for c in clips}
         add_mean(results, f"{DRIFT} over full", ratio, "", here)
     add_mean(results, LOWEST, {c: min(v) for c in clips if (v := _steps(at, c))}, "", FULL)
     for d in DISTANCES:
@@ -239,7 +252,7 @@ def rows(results: Results) -> list[dict]:
     """A row for each way of drawing at the middle quality, as means over clips; then similarity, and what the paper has."""
     values = {(v.codec, v.clip, v.metric): v for v in results.values if v.quality is None}
     table = []
-    for name in (*SETTINGS, *OTHERS):
+    for name in (*SETTINGS, *BLENDED, *OTHERS):
         here = label(name, "lab")
         cells = {column: values[here, "mean", what] for column, what in _wanted(values, here)}
         row = {"codec": here, **{c: v.value for c, v in cells.items()}, "ids": {c: v.id for c, v in cells.items()}}

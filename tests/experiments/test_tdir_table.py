@@ -39,6 +39,8 @@ def test_measured_resumed_and_shown(small, tmp_path, monkeypatch):
         assert calls[label(table.named(depth), "lab")] == calls_per_period(FRAMES - 1, table.STEPS, depth)
     found = {(v.codec, v.metric): v.value for v in results.values if v.clip == "mean"}
     assert found[table.FULL, table.SAVED] == found[table.FULL, table.DECODING] == found[table.FULL, table.LOSS] == 0
+    blended = label(table.named(table.STEPS, blended=True), "lab")
+    assert found[blended, table.LOSS] == 0 and calls[blended] == calls[table.FULL] and "detail" not in blended
     seconds = {r.label: r.decode_s for r in results.records if (r.clip, r.quality) == ("moving", 5)}
     none = label(table.named(0), "lab")
     assert found[none, table.DECODING] == pytest.approx(100 * (1 - seconds[none] / seconds[table.FULL]))
