@@ -8,9 +8,10 @@ One model, the same streams, drawn with five prompts:
     random     r of a quality drawn at random for every frame
     wrong      r of the quality at the other end of the range
 
-and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. BD-rates are those of the
-right prompt against each of the others, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the
-qualities of one model are spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
+and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. What was drawn is shown as it
+is, as in the paper: the lab's blend with the last I frame does not depend on prompts. BD-rates are those of the right prompt against
+each of the others, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the qualities of one model are
+spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
 """
 
 from __future__ import annotations
@@ -104,11 +105,11 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
 
     checkpoints: folder with diffvc-generator-lab-none.safetensors, the model without prompts; without it that is left out.
     """
-    codec = load_codec("diffvc")
+    codec = load_codec("diffvc", detail=False)
     ways = {named(p): (codec, prompt) for p, prompt in prompts(codec).items()}
     file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
     if file and file.is_file():
-        ways[named(ALONE)] = (load_codec("diffvc", generator=file), None)
+        ways[named(ALONE)] = (load_codec("diffvc", generator=file, detail=False), None)
     log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, {n: weights_of(c) for n, (c, _) in ways.items()}, out, resume)
     for source in (s for named_ in clips or ["sample"] for s in find_clips(named_)):
         video = replace(source.load(FRAMES), name=source.name)
