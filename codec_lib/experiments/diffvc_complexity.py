@@ -23,6 +23,7 @@ from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.generator import Sampling
+from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.codecs.neural import NeuralCodec
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.diffusion import autoencoder, denoiser
@@ -43,7 +44,9 @@ PERIOD = 32
 FRAMES = 5
 """The I frame, the first P frame, and three more that are timed."""
 CODEC, ENCODE, DECODE, DENOISER, CONTROL = "contextual codec", "autoencoder: encoder", "autoencoder: decoder", "denoiser", "control"
-PARTS = (CODEC, ENCODE, DECODE, DENOISER, CONTROL)
+GATES = "gates"
+"""The last I frame is blended in at lab size alone, as there is a shortcut beside the control at lab size alone."""
+PARTS = (CODEC, ENCODE, DECODE, DENOISER, CONTROL, GATES)
 CONDITIONAL, QUICK, FREE, LOOP = (label("conditional", "lab"), label("diffvc", "lab"), label(f"diffvc:steps={Sampling.steps}", "lab"),
                                   label("diffvc", "lab-loop"))
 """Those of DiffVC: as the lab draws if nothing is said, and with the paper's steps outside and inside the coding loop."""
@@ -93,16 +96,16 @@ def calls(config: LatentConfig) -> dict[str, tuple[float, float]]:
     s = Sampling()
     seen = 2 if config.alignment == "frame" else 0
     drawn = calls_per_period(PERIOD - 1, s.steps, s.depth) / (PERIOD - 1)
-    return {CODEC: (1, 1), ENCODE: (seen + 1, seen), DECODE: (1, 2), DENOISER: (0, drawn), CONTROL: (0, drawn)}
+    return {CODEC: (1, 1), ENCODE: (seen + 1, seen), DECODE: (1, 2), DENOISER: (0, drawn), CONTROL: (0, drawn), GATES: (0, 1)}
 
 
 def networks(profile: str) -> dict[str, nn.Module]:
     """The parts that are whole networks, on the meta device."""
-    c = PROFILES[profile]
+    c, lab = PROFILES[profile], profile == "lab"
     with torch.device("meta"):
         unet = denoiser.Denoiser(denoiser.PROFILES[profile])
         return {CODEC: ConditionalModel(c, Shapes(c)), "autoencoder": autoencoder.Autoencoder(autoencoder.PROFILES[profile]),
-                DENOISER: unet, CONTROL: Control(unet, c.signal_channels + c.widths[0])}
+                DENOISER: unet, CONTROL: Control(unet, c.signal_channels + c.widths[0], shortcut=lab), **({GATES: Gates()} if lab else {})}
 
 
 def parameters(parts: dict[str, nn.Module]) -> dict[str, int]:
@@ -112,7 +115,7 @@ def parameters(parts: dict[str, nn.Module]) -> dict[str, int]:
     sizes = {n: p.numel() for n, p in vae.named_parameters()}
     counted = {part: sum(p.numel() for p in m.parameters()) for part, m in parts.items()}
     return {CODEC: counted[CODEC], ENCODE: sum(sizes[n] for n in encoder), DECODE: counted["autoencoder"] - sum(sizes[n] for n in encoder),
-            DENOISER: counted[DENOISER] - parts[DENOISER].empty.numel(), CONTROL: counted[CONTROL]}
+            DENOISER: counted[DENOISER] - parts[DENOISER].empty.numel(), **{p: counted[p] for p in (CONTROL, GATES) if p in counted}}
 
 
 def macs(parts: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:
@@ -128,9 +131,16 @@ def macs(parts: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:
     decode = count_macs(vae, y, call=lambda m, y: m.decode(y)).total
     context = unet.empty.expand(1, -1, -1)
     noise = count_macs(unet, y, step).total
-    control = count_macs(parts[CONTROL], y, step, context, y, c0).total
+    control = count_macs(parts[CONTROL], y, step, context, y, c0, call=_controlled).total
+    gates = {GATES: (count_macs(parts[GATES], x, x, Carried(x, x)).total,) * 2} if GATES in parts else {}
     return {CODEC: (codec[p_frame.WHOLE], codec[p_frame.DECODING]), ENCODE: (encode,) * 2, DECODE: (decode,) * 2,
-            DENOISER: (noise,) * 2, CONTROL: (control,) * 2}
+            DENOISER: (noise,) * 2, CONTROL: (control,) * 2, **gates}
+
+
+def _controlled(control: Control, y_n: Tensor, timestep: Tensor, context: Tensor, y_hat: Tensor, c0: Tensor) -> Tensor:
+    """All that a control does in a step of denoising."""
+    control(y_n, timestep, context, y_hat, c0)
+    return control.predicted(y_n, y_hat, c0, timestep)
 
 
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:
@@ -160,7 +170,7 @@ def _count(results: Results, profile: str) -> None:
     parts, name = networks(profile), label("diffvc", profile)
     size, cost, called = parameters(parts), macs(parts), calls(PROFILES[profile])
     ways = [0.0, 0.0]
-    for part in PARTS:
+    for part in cost:
         results.add_value(f"parameters {part}", size[part], codec=name)
         results.add_value(f"kmac_per_pixel {part}", cost[part][0] / (1000 * WIDTH * HEIGHT), "kMAC/px", codec=name)
         for i, way in enumerate(("encoding", "decoding")):
@@ -204,7 +214,7 @@ def rows(results: Results) -> list[dict]:
     values, table = {(v.codec, v.metric): v for v in results.values}, []
     for profile in PROFILES:
         name = label("diffvc", profile)
-        for part in PARTS:
+        for part in (p for p in PARTS if (name, f"parameters {p}") in values):
             wanted = {"parameters": f"parameters {part}", "kmac_per_pixel": f"kmac_per_pixel {part}",
                       "encoding_calls": f"encoding calls {part}", "decoding_calls": f"decoding calls {part}"}
             row = _row({"codec": name, "part": part}, wanted, values)
