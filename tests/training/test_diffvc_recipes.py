@@ -153,6 +153,9 @@ def test_the_distance_is_that_of_what_a_viewer_is_shown(data):
         made.generator.manual_seed(3)
         distances.append(made.distance(y_0, coded)[1])
     assert torch.allclose(*distances, atol=1e-6)
+    made.generator.manual_seed(3)
+    apart = made.distance(-coded.y, coded, alone=2)[1]
+    assert torch.allclose(apart[2:], distances[0][2:], atol=1e-6) and not torch.isclose(apart[:2], distances[0][:2], rtol=1e-3).any()
     whole = coded._replace(x=(255 * (coded.smooth.float() + coded.detail.float())).clamp(0, 255).round().to(torch.uint8))
     assert made.distance(coded.y, whole)[1].max() < 1e-4 < distances[0].min()
 
