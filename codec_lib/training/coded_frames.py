@@ -22,9 +22,9 @@ LEAD, FRAMES = 12, 2
 
 
 class CodedFrames(NamedTuple):
-    """x: the originals, plain: pictures of their decoded latents, both uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what was last predicted for them, at first the
-    decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r: quantisation ratios (N,); detail, smooth: of the
-    I frame before, see `Carried`, (N, 3, H, W), in bfloat16."""
+    """x: the originals, plain: pictures of their decoded latents, both uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what
+    was last predicted for them, at first the decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r:
+    quantisation ratios (N,); detail, smooth: of the I frame before, see `Carried`, (N, 3, H, W), in bfloat16."""
 
     x: Tensor
     plain: Tensor

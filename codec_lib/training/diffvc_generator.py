@@ -74,7 +74,10 @@ WHAT = (
     "The diffusion decoder of DiffVC: a ControlNet on decoded latents and temporal contexts, quantisation prompts, and those weights "
     "of the denoiser that were trained with them."
 )
-BAD_AT = "It draws what a few hundred photographs and a few dozen clips have taught it: texture that is likely, not what was there."
+BAD_AT = (
+    "It draws what a few hundred photographs and a few dozen clips have taught it: texture that is likely, not what was there. On still, "
+    "smooth scenes what it draws is worse than the decoded latent, which the blend with the last I frame makes up for."
+)
 
 
 class GeneratorRecipe(Recipe):
@@ -157,8 +160,8 @@ class GeneratorRecipe(Recipe):
 
     def distance(self, y_0: Tensor, coded: CodedFrames, alone: int = 0) -> tuple[Tensor, Tensor]:
         """LPIPS and squared error on the 0..1 scale, (N,) each, of a square somewhere in the pictures of latents y_0 (N, C, h, w),
-        against the frames that they are predicted for. alone: how many of them, the first ones, are not blended. What a prediction is off by where there is little signal would drown
-        everything: latents are clamped to what latents are."""
+        against the frames that they are predicted for. alone: how many of them, the first ones, are not blended. What a prediction is
+        off by where there is little signal would drown everything: latents are clamped to what latents are."""
         side = min(SIDE, *coded.x.shape[-2:])
         top, edge = (STRIDE * int(torch.randint((size - side) // STRIDE + 1, (), generator=self.generator)) for size in coded.x.shape[-2:])
 

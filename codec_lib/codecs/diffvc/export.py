@@ -36,8 +36,8 @@ to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5);
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
     unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
-    tells apart. gates: whether it has `Gates`. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the contextual
-    codec. Raises UsageError for a prompt that does not exist."""
+    tells apart. gates: whether it has `Gates`. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the
+    contextual codec. Raises UsageError for a prompt that does not exist."""
 
     hint_channels: int
     stem: int = 96
