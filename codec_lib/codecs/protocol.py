@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from codec_lib.codecs.options import parse
@@ -24,12 +24,15 @@ class Codec(ABC):
     profile: "lab" or "paper" for neural codecs, "system" for conventional ones.
     qualities: the legal values of ``quality``; larger is better and bigger.
     default_qualities: rate points that ``eval`` measures when none are named, at least five, ascending.
+    encoder: what decides the bytes that are written, beside clip and quality; codecs in which it is equal differ only in what a
+        viewer sees, and one need encode for all. None: nothing is known of others.
     """
 
     name: str
     profile: str
     qualities: range
     default_qualities: tuple[int, ...]
+    encoder: Hashable | None = None
 
     @abstractmethod
     def encode(self, video: Video, quality: int, progress: Progress | None = None) -> bytes:

@@ -7,8 +7,8 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codec_lib import weights
@@ -34,7 +34,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
              metrics: Sequence[str] = DEFAULT_METRICS, frames: int | None = None, experiment: str = "eval",
              out: Path | None = None, resume: Results | None = None, keep: Path | None = None,
              progress: Progress | None = None) -> Results:
-    """Measure codecs x clips x qualities.
+    """Measure codecs x clips x qualities. Codecs of one `Codec.encoder` share its streams, and the time that these took.
 
     codecs: names for `load_codec`. clips: catalogue names or paths. qualities: each codec's own defaults unless given.
     metrics: names; one that cannot run here is listed in the records as absent, with the reason.
@@ -80,6 +80,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                 results.records = [r for r in results.records if r.clip != video.name]
             config["clips"][video.name] = now
             points = [(name, codec, q) for name, codec in loaded.items() for q in wanted[name]]
+            written: dict[Hashable, Written] = {}
             for done, (name, codec, quality) in enumerate(points):
                 if progress:
                     progress(done, len(points), f"{video.name} {name} q{quality}")
@@ -88,7 +89,10 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
                     continue
                 measures = chosen | {n: metric(n) for r in known for n in r.metrics}  # what was known stays known
                 try:
-                    record, problems = _rate_point(codec, video, quality, measures, absent, Path(work), worker, keep)
+                    key = name if codec.encoder is None else codec.encoder, quality
+                    if key not in written:
+                        written[key] = _write(codec, video, quality)
+                    record, problems = _rate_point(codec, video, quality, written[key], measures, absent, Path(work), worker, keep)
                     results.records = [r for r in results.records if r.key != record.key] + [record]
                     results.failures += problems
                 except Exception as error:  # one codec that fails on one clip must not cost the others their numbers
@@ -116,15 +120,27 @@ def _lacking(record: Record, chosen: dict, video: Video) -> list[str]:
     return [n for n, m in chosen.items() if n not in record.metrics and (n not in record.absent or not m.available(video))]
 
 
-def _rate_point(codec: Codec, video: Video, quality: int, measures: dict, absent: dict[str, str], work: Path,
-                worker: DecodeWorker, keep: Path | None) -> tuple[Record, list[dict]]:
+@dataclass(frozen=True)
+class Written:
+    """A stream, the seconds that encoding it took, and the digest of its symbols, as the encoding process has it."""
+
+    stream: bytes
+    seconds: float
+    symbols_sha256: str | None
+
+
+def _write(codec: Codec, video: Video, quality: int) -> Written:
     begin = time.perf_counter()
     stream = codec.encode(video, quality)
-    encode_s = time.perf_counter() - begin
+    return Written(stream, time.perf_counter() - begin, codec.symbols_sha256(stream))
+
+
+def _rate_point(codec: Codec, video: Video, quality: int, written: Written, measures: dict, absent: dict[str, str], work: Path,
+                worker: DecodeWorker, keep: Path | None) -> tuple[Record, list[dict]]:
+    stream, ours = written.stream, written.symbols_sha256
     file = work / "stream.bin"
     file.write_bytes(stream)
     name = label(codec.name, codec.profile)
-    ours = codec.symbols_sha256(stream)
     decoded = worker.decode(codec.name, codec.profile, file)
     _check(decoded, video, ours)
     if keep:
@@ -147,7 +163,7 @@ def _rate_point(codec: Codec, video: Video, quality: int, measures: dict, absent
     size = file.stat().st_size
     record = Record(codec=codec.name, profile=codec.profile, clip=video.name, frames=len(video), width=video.width,
                     height=video.height, quality=quality, bytes=size, bpp=8 * size / video.pixels,
-                    encode_s=round(encode_s, 4), decode_s=round(decoded.seconds, 4), metrics=values,
+                    encode_s=round(written.seconds, 4), decode_s=round(decoded.seconds, 4), metrics=values,
                     symbols_sha256=ours, absent=absent)
     return record, problems
 

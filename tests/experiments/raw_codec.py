@@ -21,6 +21,7 @@ class RawCodec(Codec):
 
     def __init__(self, name: str):
         self.name = name
+        self.encoder = "raw" if name.startswith("raw:viewed") else None
 
     def encode(self, video, quality, progress=None):
         if self.name == "raw:refuses" and quality == 2:

@@ -89,6 +89,18 @@ def test_resume_measures_again_what_changed(tiny_file, tmp_path, monkeypatch):
     assert [r.quality for r in retrained.records] == [2], "records of other weights must not stay"
 
 
+@pytest.mark.parametrize("names, times", [(["raw:viewed here", "raw:viewed there"], 1), (["raw", "raw:talks"], 2)])
+def test_codecs_that_differ_in_what_a_viewer_sees_are_encoded_once(tiny_file, monkeypatch, names, times):
+    asked, encode = [], RawCodec.encode
+    monkeypatch.setattr(RawCodec, "encode", lambda codec, video, quality: asked.append(quality) or encode(codec, video, quality))
+    results = evaluate(names, [str(tiny_file)], metrics=["psnr"], qualities=[1, 3])
+    assert sorted(asked) == sorted([1, 3] * times) and len(results.records) == 4 and not results.failures
+    both = [[(r.bytes, r.symbols_sha256, r.metrics) for r in results.records if r.codec == name] for name in names]
+    assert both[0] == both[1]
+    if times == 1:
+        assert len({r.encode_s for r in results.records}) == 2
+
+
 def test_worker_lives_through_a_bad_stream(tiny_clip, tmp_path):
     good, bad = tmp_path / "good", tmp_path / "bad"
     good.write_bytes(RawCodec("raw").encode(tiny_clip, 4))

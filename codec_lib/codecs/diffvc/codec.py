@@ -8,7 +8,7 @@ of a stream is the same everywhere; but pictures in the loop are floats upon flo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -66,6 +66,11 @@ class DiffVCCodec(ConditionalCodec):
     @property
     def portable(self) -> bool:
         return super().portable and not self.loop
+
+    @property
+    def encoder(self) -> Hashable | None:
+        """See `Codec`: outside the loop neither the generator nor its settings have a part in the stream."""
+        return None if self.loop else (type(self), self.profile, self.checkpoint, self.intra.checkpoint, self.portable, self.structure)
 
     def _state_i(self, *args) -> State:
         state = super()._state_i(*args)
