@@ -37,29 +37,34 @@ class DecodedStream:
 @dataclass(frozen=True)
 class Drawn:
     """video: as shown. denoising_s: seconds of the sampling loop, with ControlNet and prompt; picture_s: of all else, which is the
-    autoencoder's decoder. calls: of the denoiser."""
+    autoencoder's decoder. calls: of the denoiser. latents: what was drawn of each P frame, by its number."""
 
     video: Video
     denoising_s: float
     picture_s: float
     calls: int
+    latents: dict[int, Tensor]
 
 
 class TimedGenerator(Generator):
     """A generator with a clock. of: whose networks it draws with. prompt: instead of that one's. watch: called as watch(frame number,
-    predictions by step) after every frame. ``seconds``: spent denoising."""
+    predictions by step) after every frame. known: latents that are there already, by number of the frame. ``seconds``: spent denoising.
+    ``latents``: what was drawn, by number of the frame."""
 
-    def __init__(self, of: Generator, sampling: Sampling, prompt: nn.Module | None = None, watch: Watch | None = None):
+    def __init__(self, of: Generator, sampling: Sampling, prompt: nn.Module | None = None, watch: Watch | None = None,
+                 known: dict[int, Tensor] | None = None):
         super().__init__(of.denoiser, of.control, prompt or of.prompt, sampling, of.gates)
-        self.watch, self.seconds = watch, 0.0
+        self.watch, self.seconds, self.latents = watch, 0.0, dict(known or {})
 
     def latent(self, *args, **named) -> Tensor:
-        start = time.perf_counter()
-        drawn = super().latent(*args, **named)
-        self.seconds += time.perf_counter() - start
-        if self.watch:
-            self.watch(args[3], dict(self.buffer.kept))
-        return drawn
+        t = args[3]
+        if t not in self.latents:
+            start = time.perf_counter()
+            self.latents[t] = super().latent(*args, **named)
+            self.seconds += time.perf_counter() - start
+            if self.watch:
+                self.watch(t, dict(self.buffer.kept))
+        return self.latents[t]
 
 
 @torch.inference_mode()
@@ -72,15 +77,21 @@ def decoded(codec: DiffVCCodec, stream: bytes) -> DecodedStream:
 
 @torch.inference_mode()
 def drawn(codec: DiffVCCodec, of: DecodedStream, sampling: Sampling, prompt: nn.Module | None = None,
-          watch: Watch | None = None) -> Drawn:
-    """Draw a decoded stream with these settings. prompt: instead of the codec's own. watch: see `TimedGenerator`."""
+          watch: Watch | None = None, known: Drawn | None = None) -> Drawn:
+    """Draw a decoded stream with these settings. prompt: instead of the codec's own. watch: see `TimedGenerator`.
+
+    known: the same stream, drawn with settings that differ in no more than ``detail``. Its latents are shown, and its time and calls
+    are those of the result; nothing is drawn anew.
+    """
     artist = copy.copy(codec)
-    artist.generator = TimedGenerator(codec.generator, sampling, prompt, watch)
+    artist.generator = TimedGenerator(codec.generator, sampling, prompt, watch, known.latents if known else None)
     start = time.perf_counter()
     frames = [crop(artist.shown(state), (of.header.height, of.header.width)) for state in of.states]
     seconds = time.perf_counter() - start
     video = Video(torch.cat(frames).contiguous(), of.header.fps, codec.name)
-    return Drawn(video, artist.generator.seconds, seconds - artist.generator.seconds, artist.generator.buffer.calls)
+    denoising = artist.generator.seconds
+    of_latents = (known.denoising_s, known.calls) if known else (denoising, artist.generator.buffer.calls)
+    return Drawn(video, of_latents[0], seconds - denoising, of_latents[1], artist.generator.latents)
 
 
 def quarters(values: Sequence[float]) -> tuple[float, float]:

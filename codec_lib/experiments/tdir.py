@@ -130,10 +130,11 @@ def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, set
     if not missing:
         return None
     stream = codec.encode(video, quality)
-    of = decoded(codec, stream)
+    of, made = decoded(codec, stream), {}
     for name, sampling in missing.items():
         likeness = Likeness() if name == named(STEPS) and len(video) == FRAMES and quality == MIDDLE else None
-        shown = drawn(codec, of, sampling, watch=likeness)
+        latents = replace(sampling, detail=True)  # what is shown beside them is another matter
+        shown = made[latents] = drawn(codec, of, sampling, watch=likeness, known=made.get(latents))
         lpips = metric("lpips").per_frame(video, shown.video)
         psnr = metric("psnr").per_frame(video, shown.video)
         of_p = [t for t in range(len(video)) if t not in of.intra]

@@ -9,7 +9,7 @@ from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc
 
 from codec_lib.codecs.diffvc.latents import Latents
 from codec_lib.codecs.diffvc.picture import CELL, Carried, Gates, carried
-from codec_lib.experiments.drawing import decoded
+from codec_lib.experiments.drawing import decoded, drawn
 from codec_lib.layers.warping import warp
 
 
@@ -113,6 +113,20 @@ def test_a_viewer_may_leave_the_i_frame_out():
     codec.generator.sampling = replace(codec.generator.sampling, detail=False)
     without = codec.decode(stream).frames
     assert not torch.equal(with_it, without) and torch.equal(without, none.decode(stream).frames)
+
+
+def test_latents_that_are_known_are_shown_in_another_way_and_not_drawn_again(monkeypatch):
+    codec = tiny_diffvc()
+    codec.generator.gates = believing(3.0, 0.0)
+    both = codec.generator.sampling
+    alone = replace(both, detail=False)
+    of = decoded(codec, codec.encode(moving_video(3), 9))
+    first, fresh = drawn(codec, of, alone), drawn(codec, of, both)
+    monkeypatch.setattr(type(codec.generator.denoiser), "forward", None)  # not to be called
+    again = drawn(codec, of, both, known=first)
+    assert torch.equal(again.video.frames, fresh.video.frames) and not torch.equal(again.video.frames, first.video.frames)
+    assert (again.calls, again.denoising_s) == (first.calls, first.denoising_s) and first.calls == fresh.calls > 0
+    assert sorted(first.latents) == [1, 2]
 
 
 def test_in_the_loop_the_encoder_shows_as_the_decoder_does():

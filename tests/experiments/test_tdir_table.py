@@ -41,6 +41,7 @@ def test_measured_resumed_and_shown(small, tmp_path, monkeypatch):
     assert found[table.FULL, table.SAVED] == found[table.FULL, table.DECODING] == found[table.FULL, table.LOSS] == 0
     blended = label(table.named(table.STEPS, blended=True), "lab")
     assert found[blended, table.LOSS] == 0 and calls[blended] == calls[table.FULL] and "detail" not in blended
+    assert found[blended, "denoising_s"] == found[table.FULL, "denoising_s"], "drawn once, shown in two ways"
     seconds = {r.label: r.decode_s for r in results.records if (r.clip, r.quality) == ("moving", 5)}
     none = label(table.named(0), "lab")
     assert found[none, table.DECODING] == pytest.approx(100 * (1 - seconds[none] / seconds[table.FULL]))

@@ -34,7 +34,8 @@ STARTING_NOISE = 2**32 - 1
 class Sampling:
     """How a viewer denoises.
 
-    steps: N; 0: nothing is drawn, the decoded latent is shown. start: training step whose noise level the decoded latent is raised to, 1 to 1000; 1000 is the terminal one.
+    steps: N; 0: nothing is drawn, the decoded latent is shown. start: training step whose noise level the decoded latent is raised
+    to, 1 to 1000; 1000 is the terminal one.
     depth: D of TDIR, steps that are run for every frame; N: no reuse; -1, and where nothing is said: half of N. policy: see
     `Buffer`. moved: whether the buffer follows the decoded motion. least: cosine similarity of a decoded latent to that of the
     frame before below which nothing is reused; -1 for never. sampler: "ddpm" or "ddim". seed: of the noise. detail: whether the
