@@ -39,6 +39,8 @@ class NeuralCodec(Codec):
     """networks: put on ``device`` in evaluation mode. checkpoint: first four bytes of its SHA-256, carried by streams.
     channels_last: memory layout of what networks are given; changes speed, never symbols. n_qualities: 0 is the worst."""
 
+    default_qualities = (0, 12, 25, 38, 50, 63)
+
     def __init__(self, networks: list[nn.Module], checkpoint: bytes, profile: str, n_qualities: int, device: str,
                  channels_last: bool):
         self.profile, self.device, self.checkpoint = profile, torch.device(device), checkpoint
@@ -46,7 +48,6 @@ class NeuralCodec(Codec):
         for network in networks:
             network.eval().requires_grad_(False).to(self.device, memory_format=self.layout)
         self.qualities = range(n_qualities)
-        self.default_qualities = (0, 12, 25, 38, 50, 63)
 
     @property
     @abstractmethod

@@ -10,9 +10,9 @@ from typing import TypeVar
 from codec_lib.errors import UsageError
 
 T = TypeVar("T")
-SETTABLE = ("intra_period", "intra_offset", "intra_slope", "still_offset", "offsets", "cut", "diffusion", "steps", "start", "depth",
-            "policy", "moved", "least", "sampler", "seed", "detail", "prior")
-"""Options that may be given as text; the first six are an encoder's, the last is the image prior's folder, the others a viewer's."""
+SETTABLE = ("intra_period", "intra_offset", "intra_slope", "still_offset", "offsets", "refresh", "cut", "diffusion", "steps", "start",
+            "depth", "policy", "moved", "least", "sampler", "seed", "detail", "prior")
+"""Options that may be given as text; the first seven are an encoder's, the last is the image prior's folder, the others a viewer's."""
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "whole numbers, as in [0,2]"}
 
 

@@ -132,15 +132,15 @@ def macs(parts: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:
     context = unet.empty.expand(1, -1, -1)
     noise = count_macs(unet, y, step).total
     control = count_macs(parts[CONTROL], y, step, context, y, c0, call=_controlled).total
-    gates = {GATES: (count_macs(parts[GATES], x, x, Carried(x, x)).total,) * 2} if GATES in parts else {}
+    gates = {GATES: (count_macs(parts[GATES], x, x, Carried(x, x, x[:, :2])).total,) * 2} if GATES in parts else {}
     return {CODEC: (codec[p_frame.WHOLE], codec[p_frame.DECODING]), ENCODE: (encode,) * 2, DECODE: (decode,) * 2,
             DENOISER: (noise,) * 2, CONTROL: (control,) * 2, **gates}
 
 
-def _controlled(control: Control, y_n: Tensor, timestep: Tensor, context: Tensor, y_hat: Tensor, c0: Tensor) -> Tensor:
-    """All that a control does in a step of denoising."""
-    control(y_n, timestep, context, y_hat, c0)
-    return control.predicted(y_n, y_hat, c0, timestep)
+def _controlled(control: Control, *seen: Tensor) -> Tensor:
+    """All that a control does in a step of denoising; arguments as for `Control`."""
+    control(*seen)
+    return control.predicted(*seen)
 
 
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:

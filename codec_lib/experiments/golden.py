@@ -9,6 +9,7 @@ come out otherwise.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ def write() -> list[Golden]:
 
 
 def codec_of(name: str, profile: str | None = None) -> Codec:
-    """The codec of a case, without networks that only show what a stream holds."""
-    return load_codec(name, profile, **({"diffusion": False} if name == "diffvc" else {}))
+    """The codec of a case, without networks that only show what a stream holds; of DiffVC's frames only the first is an I frame."""
+    return load_codec(name, profile, **({"diffusion": False, "refresh": math.inf} if name == "diffvc" else {}))
 
 
 def file_of(codec: str, clip: str, frames: int, quality: int) -> str:

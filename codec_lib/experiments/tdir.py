@@ -11,11 +11,13 @@ Each clip is coded once a quality, and its stream drawn with N = 50 and several 
 *Cuts*: where a clip has one, it is also coded without an I frame there, and drawn with and without the gate.
 *Drift*: LPIPS frame by frame; the first clip also over 96 frames (played there and back if it is shorter).
 
-Streams are the codec's own bytes, all headers counted. Reuse starts anew at I frames, of which there is one every 32 frames.
+Streams are the codec's own bytes, all headers counted. Reuse starts anew at I frames, of which there is one every 32 frames, as in the paper, and after a cut: the
+codec's own habit of sending more where P frames are worn (`Structure.refresh`) is turned off.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -86,7 +88,7 @@ def full_of(name: str) -> str:
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
             resume: Results | None = None) -> Results:
     """All of the above on ``clips`` (the offline samples unless given)."""
-    codec = load_codec("diffvc", intra_period=FRAMES)
+    codec = load_codec("diffvc", intra_period=FRAMES, refresh=math.inf)
     digests = {label(n, codec.profile): weights_of(codec) for n in (*SETTINGS, *BLENDED, *OTHERS, *AT_CUTS)}
     log = PointLog("tdir", {"frames": FRAMES, "sampling": asdict(way(HALF)), "gate": GATE}, digests, out, resume)
     sources = [s for named_ in clips or ["sample"] for s in find_clips(named_)]

@@ -17,14 +17,14 @@ POOL = 384
 """Coded frames that are kept to draw batches from."""
 REFRESH = 6
 """Batches between codings of new frames."""
-LEAD, FRAMES = 12, 2
+LEAD, FRAMES = 21, 2
 """P frames that are coded before those that are kept, at most, and how many are kept."""
 
 
 class CodedFrames(NamedTuple):
     """x: the originals, plain: pictures of their decoded latents, both uint8 (N, 3, H, W); y: their latents, y_hat: decoded, own: what
     was last predicted for them, at first the decoded ones, all (N, C, h, w); c0: finest context (N, C_0, h, w), in bfloat16; r:
-    quantisation ratios (N,); detail, smooth: of the I frame before, see `Carried`, (N, 3, H, W), in bfloat16."""
+    quantisation ratios (N,); detail, smooth, history: of the I frame before, see `Carried`, in bfloat16."""
 
     x: Tensor
     plain: Tensor
@@ -35,6 +35,7 @@ class CodedFrames(NamedTuple):
     r: Tensor
     detail: Tensor
     smooth: Tensor
+    history: Tensor
 
     @staticmethod
     def joined(parts: list[CodedFrames]) -> CodedFrames:

@@ -28,8 +28,8 @@ from codec_lib.training.conditional import ConditionalRecipe, export
 from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 
-INTRA_RANGE = (-0.1, 0.25)
-"""Around the usual relative quality of I frames, those of the training: upwards by more, since frames that stand still have better ones."""
+INTRA_RANGE = (0.075, 0.425)
+"""What I frames have above their share of the quality that is asked for, as relative quality, in training."""
 
 WHAT = (
     "The contextual codec of DiffVC: motion on a lattice, temporal contexts, contextual encoder and decoder of latents of the lab "
@@ -57,10 +57,9 @@ class ContextualRecipe(ConditionalRecipe):
         return ConditionalModel(config, Latents(self.autoencoder, config))
 
     def intra_quality(self, u: Tensor, share: float) -> Tensor:
-        """See `ConditionalRecipe.intra_quality`: around what `LatentStructure` gives I frames, whose codec has another scale."""
-        usual = DiffVCCodec.usual
-        middle = usual.intra_offset / (self.model.config.n_qualities - 1) + usual.intra_slope * u
-        return (middle + INTRA_RANGE[0] + share * (INTRA_RANGE[1] - INTRA_RANGE[0])).clamp(0, 1)
+        """See `ConditionalRecipe.intra_quality`: the codec of I frames has another scale, see `LatentStructure`."""
+        low, high = INTRA_RANGE
+        return (DiffVCCodec.usual.intra_slope * u + low + share * (high - low)).clamp(0, 1)
 
     def prediction(self, x: Tensor, reference: Reference, u: Tensor) -> tuple[Tensor, Tensor]:
         bpp, mse = super().prediction(x, reference, u)

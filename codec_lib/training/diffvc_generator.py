@@ -153,7 +153,8 @@ class GeneratorRecipe(Recipe):
             context = torch.where(told.to(y_n.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
         residuals = self.model["control"](y_n, timestep, context, coded.y_hat, coded.c0)
         output = denoiser(y_n, timestep, context, residuals).float()
-        y_0 = self.model["control"].predicted(to_data(self.schedule, y_n, output, n, kind), coded.y_hat, coded.c0, timestep)
+        y_0 = to_data(self.schedule, y_n, output, n, kind)
+        y_0 = self.model["control"].predicted(y_0, timestep, context, coded.y_hat, coded.c0)
         a, s = signal_and_noise(self.schedule, n, y_0)
         scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
         return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0
@@ -170,7 +171,7 @@ class GeneratorRecipe(Recipe):
 
         picture = self.pool.codec.autoencoder.decode(square(y_0, STRIDE).clamp(-6, 6)).float()
         if "gates" in self.model:
-            of = Carried(square(coded.detail).float(), square(coded.smooth).float())
+            of = Carried(*(square(part).float() for part in (coded.detail, coded.smooth, coded.history)))
             blended = self.model["gates"](picture, square(coded.plain).float() / 255, of).float()
             picture = torch.cat([picture[:alone], blended[alone:]])
         original = square(coded.x).float() / 255

@@ -10,7 +10,7 @@ import torch
 from tiny_conditional import TINY, moving_video, tiny_codec, tiny_model, tiny_motion
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, stillness
+from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, Wear, stillness
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
 from codec_lib.codecs.conditional.context import MARGIN, moving
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
@@ -26,6 +26,7 @@ from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import BitstreamError, UsageError
 from codec_lib.layers.blocks import relative
 from codec_lib.video.clip import Video
+from codec_lib.video.padding import pad_to_multiple
 
 
 def kinds(stream):
@@ -214,7 +215,33 @@ def test_a_cut_of_scene_becomes_an_i_frame():
     assert kinds(tiny_codec(structure=Structure(cut=0.5)).encode(video, 9)) == "IPPIPP"
 
 
-@pytest.mark.parametrize("wrong", [{"intra_period": -1}, {"cut": 0}, {"offsets": ()}, {"intra_slope": -1.0}])
+def test_an_i_frame_is_due_when_the_rent_has_come_to_its_price():
+    wear = Wear(refresh=2.0, lam=4.0)
+    assert not wear.enough
+    wear.see(0.1, 0.3, True)
+    due = []
+    for lack in (0.2, 0.05, 0.25, 0.1, 0.3):  # rents of twice 0.1, 0, 0.15, 0, 0.2; the price is twice 0.3
+        wear.see(lack, 0.01, False)
+        due.append(wear.enough)
+    assert due == [False, False, False, False, True]
+    wear.see(0.1, 0.3, True)
+    assert not wear.enough and not Wear(math.inf, 1.0).enough
+
+
+def test_i_frames_are_sent_again_where_p_frames_lack_much():
+    video = moving_video(7)
+    found = {refresh: kinds(tiny_codec(structure=Structure(refresh=refresh, cut=math.inf)).encode(video, 9)) for refresh in
+             (1e-9, math.inf)}
+    assert found[math.inf] == "IPPPPPP" and found[1e-9].count("I") > 1
+    codec = tiny_codec(structure=Structure(cut=math.inf))
+    state = next(codec.code(video, 9)).state
+    frame = pad_to_multiple(video.frames[:1], codec.config.stride)[0]
+    wanted, seen = (codec.context.space.signal(f.float() / 255) for f in (frame, state.frame))
+    share = (seen - wanted).pow(2).mean() / wanted.var(dim=(2, 3)).mean()
+    assert codec._lack(frame, state) == pytest.approx(share.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [{"intra_period": -1}, {"cut": 0}, {"refresh": 0}, {"cut": math.nan}, {"offsets": ()}, {"intra_slope": -1.0}])
 def test_impossible_structures_are_refused(wrong):
     with pytest.raises(UsageError, match="must be"):
         Structure(**wrong)

@@ -41,13 +41,13 @@ def test_an_untrained_control_leaves_the_prior_as_it_is():
 
 def test_a_shortcut_begins_at_nothing_and_goes_as_far_as_it_has_learned():
     y_0, y_hat, c0 = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.randn(2, C0, 8, 8)
-    shortcut = Shortcut(4, 4 + C0)
-    assert torch.equal(shortcut(y_0, y_hat, c0, torch.tensor(1000)), y_0)
+    shortcut, said = Shortcut(4, 4 + C0, 6), torch.randn(1, 3, 2)
+    assert torch.equal(shortcut(y_0, y_hat, c0, torch.tensor(1000), said), y_0)
     with torch.no_grad():  # shares from nothing at no noise to 1 at most, the same for all channels
         shortcut.weight.copy_((torch.arange(LEVELS + 1) / LEVELS / QUICKER).repeat_interleave(4))
-    assert torch.allclose(shortcut(y_0, y_hat, c0, torch.tensor(1000)), y_hat, atol=1e-6)
-    assert torch.allclose(shortcut(y_0, y_hat, c0, torch.tensor(0)), y_0)
-    found = shortcut(y_0, y_hat, c0, torch.tensor([333, 999]))
+    assert torch.allclose(shortcut(y_0, y_hat, c0, torch.tensor(1000), said), y_hat, atol=1e-6)
+    assert torch.allclose(shortcut(y_0, y_hat, c0, torch.tensor(0), said), y_0)
+    found = shortcut(y_0, y_hat, c0, torch.tensor([333, 999]), said)
     expected = torch.stack([y + g * (h - y) for y, h, g in zip(y_0, y_hat, (0.333, 0.999), strict=True)])
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -55,22 +55,31 @@ def test_a_shortcut_begins_at_nothing_and_goes_as_far_as_it_has_learned():
 def test_a_shortcut_goes_further_where_the_hint_says_so():
     y_0, y_hat, c0 = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), torch.zeros(1, C0, 8, 8)
     c0[..., :4] = 1  # "here nothing has moved"
-    shortcut = Shortcut(4, 4 + C0)
+    shortcut, said = Shortcut(4, 4 + C0, 6), torch.randn(1, 3, 2)
     with torch.no_grad():  # half of the way at no noise and all of it at most, there alone
         shortcut.look.weight.zero_()[0, 4, 1, 1] = 40
         shortcut.look.bias.zero_()
         shortcut.place.weight[:4, 0, 1, 1], shortcut.place.weight[4:, 0, 1, 1] = 0.5 / 40, 1 / 40
-    half, most = shortcut(y_0, y_hat, c0, torch.tensor(0)), shortcut(y_0, y_hat, c0, torch.tensor(1000))
+    half, most = (shortcut(y_0, y_hat, c0, torch.tensor(n), said) for n in (0, 1000))
     assert torch.allclose(half[..., :4], (y_0 + y_hat)[..., :4] / 2, atol=1e-5)
     assert torch.allclose(most[..., :4], y_hat[..., :4], atol=1e-5)
     assert torch.equal(half[..., 4:], y_0[..., 4:]) and torch.equal(most[..., 4:], y_0[..., 4:])
-    assert torch.equal(shortcut.share(torch.tensor(500)), torch.zeros(1, 4, 1, 1))
+    assert torch.equal(shortcut.share(torch.tensor(500), said), torch.zeros(1, 4, 1, 1))
+
+
+def test_a_shortcut_goes_further_where_the_prompt_says_so():
+    shortcut, prompts = Shortcut(4, 4 + C0, 6), torch.zeros(2, 3, 2)
+    prompts[1, 0, 1] = 1  # the second prompt says something
+    with torch.no_grad():
+        shortcut.listen.weight[:4, 1], shortcut.listen.weight[4:, 1] = 0.25, 0.75
+    assert torch.allclose(shortcut.share(torch.tensor([0]), prompts)[:, :, 0, 0], torch.tensor([[0.0], [0.25]]).expand(2, 4))
+    assert torch.allclose(shortcut.share(torch.tensor([1000, 500]), prompts[1:])[:, :, 0, 0], torch.tensor([[0.75], [0.5]]).expand(2, 4))
 
 
 def test_what_is_drawn_goes_the_shortcut():
     """With the whole of it, the decoded latent is all that is ever seen, and what is drawn in the end."""
     denoiser, control, prompt = tiny_networks()
-    control.shortcut = Shortcut(SMALL.signal_channels, SMALL.signal_channels + SMALL.widths[0])
+    control.shortcut = Shortcut(SMALL.signal_channels, SMALL.signal_channels + SMALL.widths[0], denoiser.empty.numel())
     with torch.no_grad():
         control.shortcut.weight.fill_(1 / QUICKER)
     y_hat, c0 = torch.randn(1, SMALL.signal_channels, 8, 8), torch.randn(1, SMALL.widths[0], 8, 8)

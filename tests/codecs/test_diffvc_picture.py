@@ -13,6 +13,10 @@ from codec_lib.experiments.drawing import decoded, drawn
 from codec_lib.layers.warping import warp
 
 
+def some_carried(count: int = 1, history: float = 0.0) -> Carried:
+    return Carried(*torch.rand(2, count, 3, 16, 16), torch.full((count, 2, 16, 16), history))
+
+
 def believing(*logits: float) -> Gates:
     """Gates with g_t and h_t of these logits everywhere: a large amount for all of it, a large negative one for nothing."""
     gates = Gates().eval()
@@ -25,21 +29,32 @@ def test_what_is_carried_is_the_i_frame_in_two_parts():
     space, x_hat = Latents(tiny_autoencoder(), SMALL), torch.rand(2, 3, 64, 64)
     of = carried(space, x_hat)
     assert torch.allclose(of.detail + of.smooth, x_hat, atol=1e-6)
-    assert torch.equal(of.smooth, space.picture(space.signal(x_hat)))
+    assert torch.equal(of.smooth, space.picture(space.signal(x_hat))) and not of.history.any()
 
 
 def test_both_parts_follow_the_motion():
-    of, flow = Carried(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)), torch.zeros(1, 2, 16, 16)
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(of.moved(flow), of, strict=True))
+    of, flow = some_carried(), torch.zeros(1, 2, 16, 16)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(of.moved(flow)[:2], of[:2], strict=True))
     flow[:, 0] = 3
     moved = of.moved(flow)
-    for before, after in zip(of, moved, strict=True):
+    for before, after in zip(of[:2], moved[:2], strict=True):
         assert torch.allclose(after[..., :13], before[..., 3:], atol=1e-4)
         assert torch.equal(after, warp(before, flow, "spline"))
 
 
+def test_history_is_how_far_and_how_long_a_place_has_come():
+    of, flow = some_carried(), torch.zeros(1, 2, 16, 16)
+    flow[:, 0, :, :8], flow[:, 1, :, :8] = 3, 4  # the left half comes from five pixels away, in the lower right
+    twice = of.moved(flow).moved(torch.zeros_like(flow))
+    assert torch.allclose(twice.history[:, 1], torch.full((1, 16, 16), 2.0), atol=1e-4)
+    assert torch.allclose(twice.history[:, 0, :, 10:], torch.zeros(1, 16, 6), atol=0.1)
+    assert torch.allclose(twice.history[:, 0, :, :6], torch.full((1, 16, 6), 5.0), atol=0.1)
+    still = some_carried(history=3.0).moved(flow).history  # what has come along moves on
+    assert torch.allclose(still[0, :, 4, 4], torch.tensor([8.0, 4.0]), atol=1e-3)
+
+
 def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
-    gates, of = Gates(), Carried(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16))
+    gates, of = Gates(), some_carried(2, history=3.0)
     drawn, decoded = torch.rand(2, 2, 3, 16, 16)
     g, h = gates.beliefs(drawn, decoded, of)
     assert torch.allclose(g, torch.full((2, 1, 16, 16), 0.9526), atol=1e-4) and torch.allclose(g + h, torch.ones_like(g), atol=1e-6)
@@ -47,7 +62,7 @@ def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
     found = torch.cat(gates.beliefs(drawn, decoded, of))
     assert found.min() > 0 and found.max() < 1
     for other in ((drawn + 0.3, decoded, of), (drawn, decoded + 0.3, of), (drawn, decoded, of._replace(detail=of.detail + 0.3)),
-                  (drawn, decoded, of._replace(smooth=of.smooth + 0.3))):
+                  (drawn, decoded, of._replace(smooth=of.smooth + 0.3)), (drawn, decoded, of._replace(history=of.history + 5))):
         for a, b in zip(found.chunk(2), gates.beliefs(*other), strict=True):
             assert not torch.allclose(a, b)
 
@@ -56,8 +71,9 @@ def test_gates_cannot_alternate_between_pixels():
     """Where cells look alike, whatever is in them, all pixels are believed alike, away from the borders."""
     gates, cells = Gates(), torch.rand(4, 1, 3, CELL, CELL).tile(1, 1, 1, 16, 16)
     torch.nn.init.normal_(gates.conv_out.weight, std=10)
-    for belief in gates.beliefs(cells[0], cells[1], Carried(cells[2], cells[3])):
-        inside = belief[..., 3 * CELL : -3 * CELL, 3 * CELL : -3 * CELL]
+    history = torch.rand(1, 2, CELL, CELL).tile(1, 1, 16, 16)
+    for belief in gates.beliefs(cells[0], cells[1], Carried(cells[2], cells[3], history)):
+        inside = belief[..., 5 * CELL : -5 * CELL, 5 * CELL : -5 * CELL]
         assert torch.allclose(inside, inside[..., :1, :1].expand_as(inside), atol=1e-6)
 
 

@@ -27,7 +27,8 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
     checkpoint, intra: other files than those shipped.
     entropy: "integer" (portable streams), "float" (float twins of both codecs), or None: integer where the profile has it.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
-    structure: ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``cut``, see `codec.Structure`.
+    structure: ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``refresh``, ``cut``, see
+        `codec.Structure`.
     Raises MissingWeights, UsageError.
     """
     from codec_lib.checkpoint import checkpoint_path

@@ -54,6 +54,7 @@ class Structure:
     still_offset: how much more, where the next frame stands still, in proportion to the share of it that does (`stillness`): what
         an I frame has is then kept for long.
     offsets: the same for P frames, by number of the frame modulo their count (hierarchical quality).
+    refresh: an I frame is sent once P frames have lacked so much, in relation to its price; infinite: never. See `Wear`.
     cut: where the prediction's squared error exceeds this share of the frame's own variance, an I frame is sent instead, as
         after a cut of scene; infinite: never.
     """
@@ -63,11 +64,14 @@ class Structure:
     intra_slope: float = 1.0
     still_offset: int = 9
     offsets: tuple[int, ...] = (0, 0, 0, 0)
+    refresh: float = math.inf
     cut: float = 0.5
 
     def __post_init__(self):
-        if self.intra_period < 0 or self.cut <= 0 or not self.offsets or not 0 <= self.intra_slope < math.inf:
-            raise UsageError("intra_period and intra_slope must be 0 or more, cut positive, offsets at least one number")
+        if self.intra_period < 0 or not self.offsets or not 0 <= self.intra_slope < math.inf:
+            raise UsageError("intra_period and intra_slope must be 0 or more, offsets at least one number")
+        if not (self.cut > 0 and self.refresh > 0):
+            raise UsageError("cut and refresh must be positive")
 
     def quality(self, t: int, asked: int, intra: bool, highest: int, still: float = 0.0) -> int:
         """Quality of frame t. still: share of the next frame that stands still, for an I frame."""
@@ -76,6 +80,32 @@ class Structure:
         else:
             wanted = asked + self.offsets[t % len(self.offsets)]
         return min(max(wanted, 0), highest)
+
+
+class Wear:
+    """When to send an I frame again.
+
+    P frames lack more and more of what an I frame had: their relative squared errors, less that of the I frame, are a rent that is paid
+    for not sending another one. It is bought when the rent, summed since the last one, has come to ``refresh`` times its price in bits
+    per pixel; where errors grow evenly, no other moment costs less. More bits are spent on the same error at higher qualities, so rent
+    counts by the root of ``lam``, the trade's lambda over the lowest quality's.
+    """
+
+    def __init__(self, refresh: float, lam: float):
+        self.refresh, self.weight = refresh, math.sqrt(lam)
+        self.rent = self.price = self.least = 0.0
+
+    def see(self, lack: float, bpp: float, intra: bool) -> None:
+        """A frame was coded: ``lack``, its relative squared error, in ``bpp`` bits per pixel."""
+        if intra:
+            self.least, self.price, self.rent = lack, bpp, 0.0
+        else:
+            self.rent += self.weight * max(lack - self.least, 0.0)
+
+    @property
+    def enough(self) -> bool:
+        """Whether an I frame is due."""
+        return self.rent > self.refresh * self.price
 
 
 class ConditionalCodec(NeuralCodec):
@@ -126,16 +156,25 @@ class ConditionalCodec(NeuralCodec):
     def code(self, video: Video, quality: int) -> Iterator[Coded]:
         """Code a clip frame by frame, each from what the decoder will have of the one before."""
         state, period, best = None, self.structure.intra_period, self.qualities[-1]
+        wear = Wear(self.structure.refresh, (self.config.lambdas(relative(quality, self.config)) / self.config.lambda_low).item())
         for t in range(len(video)):
             frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
             coded = None
-            if state is not None and not (period and t % period == 0):
+            if state is not None and not (period and t % period == 0) and not wear.enough:
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
                 still = stillness(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
                 coded = self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
             state = coded.state
+            if wear.refresh < math.inf:
+                wear.see(self._lack(frame, state), 8 * len(coded.payload) / (video.height * video.width), state.earlier.from_intra)
             yield coded
+
+    def _lack(self, frame: Tensor, state: State) -> float:
+        """Squared error of what was decoded of a frame, as a share of the signal's variance."""
+        wanted = self.context.space.signal(self._floats(frame))
+        found = self.context.space.signal(self._floats(state.frame)) if state.signal is None else state.signal
+        return float((found - wanted).pow(2).mean() / wanted.var(dim=(2, 3)).mean().clamp(min=1e-6))
 
     def _code_i(self, frame: Tensor, quality: int, t: int) -> Coded:
         z, quantised = self.intra.quantise(frame, quality)

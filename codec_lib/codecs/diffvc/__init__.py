@@ -26,7 +26,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
     diffusion: False: show the decoded latents through the autoencoder alone.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
-    options: of an encoder ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``cut``, see
+    options: of an encoder ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``refresh``, ``cut``, see
         `codec.LatentStructure`; of a decoder ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``,
         ``detail``, see `generator.Sampling`; ``steps`` where nothing is said, see `config.STEPS`.
     Raises MissingWeights, UsageError.

@@ -43,34 +43,41 @@ class Shortcut(nn.Module):
 
     A network that predicts noise is a poor judge of the clean latent where there is almost only noise: at the last step of Stable
     Diffusion's schedule an error of 0.07 in the noise is one of 1 in the latent, while a decoded latent is off by a few tenths. A
-    large network learns to copy its hint that exactly; for the lab's there is this way round it. The share is what each channel has
-    at `LEVELS` + 1 noise levels, others interpolated, and what the place adds to it, since a decoded latent is much better than its
-    quality where nothing has moved since the I frame: two convolutions read that from the hint, at no noise and at the most, levels
-    between interpolated. All of it is learned and begins at zero. DiffVC has nothing like it.
+    large network learns to copy its hint that exactly; for the lab's there is this way round it. The share is a sum of three: what each
+    channel has at `LEVELS` + 1 noise levels, others interpolated; what the prompt adds to it, since how far a decoded latent is to be
+    trusted is a matter of how coarsely it was quantised; and what the place adds, since it is much better than its quality where
+    nothing has moved since the I frame: two convolutions read that from the hint. What is added is learned at no noise and at the most,
+    levels between interpolated. All of it begins at zero. DiffVC has nothing like it.
+
+    context: numbers of a prompt, its tokens times their width.
     """
 
-    def __init__(self, channels: int, hint_channels: int):
+    def __init__(self, channels: int, hint_channels: int, context: int):
         super().__init__()
         self.channels = channels
         self.weight = nn.Parameter(torch.zeros((LEVELS + 1) * channels))
+        self.listen = zeroed(nn.Linear(context, 2 * channels))
         self.look = nn.Conv2d(hint_channels, WIDTH, 3, padding=1)
         self.place = zeroed(nn.Conv2d(WIDTH, 2 * channels, 3, padding=1))
 
-    def share(self, timestep: Tensor) -> Tensor:
-        """g_n before what the place adds, (N, C, 1, 1), at training steps (N,), or (1, C, 1, 1) at one, 0 ... 1000."""
+    def share(self, timestep: Tensor, context: Tensor) -> Tensor:
+        """g_n before what the place adds, (N, C, 1, 1), at training steps (N,) with prompts (N, tokens, width); N may be one for either.
+        Steps: 0 ... 1000."""
         place = timestep.float().reshape(-1) * (LEVELS / 1000)
         low = place.long().clamp(0, LEVELS - 1)
         table = QUICKER * self.weight.unflatten(0, (LEVELS + 1, self.channels))
-        return torch.lerp(table[low], table[low + 1], (place - low)[:, None])[:, :, None, None]
+        usual = torch.lerp(table[low], table[low + 1], (place - low)[:, None])
+        none, most = self.listen(context.flatten(1)).float().chunk(2, dim=1)
+        return (usual + torch.lerp(none, most, timestep.float().reshape(-1, 1) / 1000))[:, :, None, None]
 
     def local(self, timestep: Tensor, hint: Tensor) -> Tensor:
         """What the place adds to g_n, (N, C, h, w). hint: (N, hint channels, h, w)."""
         none, most = self.place(F.silu(self.look(hint))).float().chunk(2, dim=1)
         return torch.lerp(none, most, timestep.float().reshape(-1, 1, 1, 1) / 1000)
 
-    def forward(self, y_0: Tensor, y_hat: Tensor, c0: Tensor, timestep: Tensor) -> Tensor:
-        """y_0: what the network predicts; y_hat: decoded latents, both (N, C, h, w). c0: context (N, C_0, h, w)."""
-        share = self.share(timestep) + self.local(timestep, hint_of(y_hat, c0))
+    def forward(self, y_0: Tensor, y_hat: Tensor, c0: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        """y_0: what the network predicts; y_hat: decoded latents, both (N, C, h, w). c0: context (N, C_0, h, w). context: prompts."""
+        share = self.share(timestep, context) + self.local(timestep, hint_of(y_hat, c0))
         return y_0 + share * (y_hat - y_0)
 
 
@@ -88,7 +95,8 @@ class Control(nn.Module):
 
     def __init__(self, denoiser: Denoiser, hint_channels: int, width: int = 96, shortcut: bool = False):
         super().__init__()
-        self.shortcut = Shortcut(denoiser.config.latent_channels, hint_channels) if shortcut else None
+        c = denoiser.config
+        self.shortcut = Shortcut(c.latent_channels, hint_channels, c.context_tokens * c.context_width) if shortcut else None
         self.network = ControlNetModel.from_unet(denoiser.network)
         self.network.controlnet_cond_embedding = LatentStem(hint_channels, width, denoiser.config.widths[0])
 
@@ -102,6 +110,6 @@ class Control(nn.Module):
         down, middle = self.network(y_n, timestep, context, hint_of(y_hat, c0), return_dict=False)
         return tuple(down), middle
 
-    def predicted(self, y_0: Tensor, y_hat: Tensor, c0: Tensor, timestep: Tensor) -> Tensor:
-        """The clean latent that is seen, of the one that the denoiser predicts under this control; arguments as above."""
-        return y_0 if self.shortcut is None else self.shortcut(y_0, y_hat, c0, timestep)
+    def predicted(self, y_0: Tensor, timestep: Tensor, context: Tensor, y_hat: Tensor, c0: Tensor) -> Tensor:
+        """The clean latent that is seen, of the one that the denoiser predicts under this control, y_0; arguments as above."""
+        return y_0 if self.shortcut is None else self.shortcut(y_0, y_hat, c0, timestep, context)

@@ -124,7 +124,7 @@ class Generator:
             timestep = self.schedule.timesteps[n].to(z_n.device)
             residuals = self.control(z_n, timestep, context, y_hat, c0)
             y_0 = to_data(self.schedule, z_n, self.denoiser(z_n, timestep, context, residuals), n, kind)
-            return self.control.predicted(y_0, y_hat, c0, timestep)
+            return self.control.predicted(y_0, timestep, context, y_hat, c0)
 
         return predict
 

@@ -11,8 +11,9 @@ and both are blended with what is drawn:
     shown_t = D(y_t) + g_t * d_t + h_t * (s_t - D(y_t)).
 
 It costs no bits and stays out of the coding loop. g_t in (0, 1) is how far the detail is believed, h_t how far the rest: they have to
-go where something was uncovered or has changed. D(y_hat_t), the picture of the decoded latent, tells them where that is. DiffVC has
-nothing like it; its autoencoder, Stable Diffusion's, loses less.
+go where something was uncovered or has changed. D(y_hat_t), the picture of the decoded latent, tells them where that is; and what has
+come far since the I frame, or long ago, is less to be trusted than what has stood still. DiffVC has nothing like it; its autoencoder,
+Stable Diffusion's, loses less.
 """
 
 from __future__ import annotations
@@ -26,28 +27,34 @@ from torch.nn import functional as F
 from codec_lib.codecs.diffvc.latents import Latents
 from codec_lib.layers.warping import warp
 
-WIDTH, CELL = 32, 2
-"""Of the gates: their channels, and the side of the cells that they look at together."""
+WIDTH, CELL, DILATION = 32, 2, 3
+"""Of the gates: their channels, the side of the cells that they look at together, and how far apart the second layer looks at cells."""
+FAR = 8.0
+"""Pixels or frames that are half way to infinity for the gates."""
 BELIEF = 3.0, -3.0
 """Where g_t and h_t begin, before the logistic function: at 0.95 and 0.05 everywhere."""
 
 
 class Carried(NamedTuple):
     """The last I frame, moved to where a P frame has it. detail: what the autoencoder loses of it; smooth: what it shows of it; both
-    float (N, 3, H, W) on the 0..1 scale, their sum being the I frame."""
+    float (N, 3, H, W) on the 0..1 scale, their sum being the I frame. history: how far what is at a place has come since, in pixels and
+    in frames, (N, 2, H, W)."""
 
     detail: Tensor
     smooth: Tensor
+    history: Tensor
 
     def moved(self, flow: Tensor) -> Carried:
         """By one frame's decoded motion, (N, 2, H, W) in pixels."""
-        return Carried(*warp(torch.cat(self, dim=1), flow, "spline").chunk(2, dim=1))
+        detail, smooth, history = warp(torch.cat(self, dim=1), flow, "spline").split((3, 3, 2), dim=1)
+        way = flow.norm(dim=1, keepdim=True)
+        return Carried(detail, smooth, history.clamp(min=0) + torch.cat([way, torch.ones_like(way)], dim=1))
 
 
 def carried(space: Latents, x_hat: Tensor) -> Carried:
     """Of an I frame x_hat (N, 3, H, W) in [0, 1]."""
     smooth = space.picture(space.signal(x_hat))
-    return Carried(x_hat - smooth, smooth)
+    return Carried(x_hat - smooth, smooth, torch.zeros_like(x_hat[:, :2]))
 
 
 class Gates(nn.Module):
@@ -60,8 +67,8 @@ class Gates(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv_in = nn.Conv2d(12 * CELL**2, WIDTH, 3, padding=1)
-        self.middle = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.conv_in = nn.Conv2d(14 * CELL**2, WIDTH, 3, padding=1)
+        self.middle = nn.Conv2d(WIDTH, WIDTH, 3, padding=DILATION, dilation=DILATION)
         self.conv_out = nn.Conv2d(WIDTH, 2, 1)
         nn.init.zeros_(self.conv_out.weight)
         with torch.no_grad():
@@ -69,7 +76,8 @@ class Gates(nn.Module):
 
     def beliefs(self, drawn: Tensor, decoded: Tensor, of: Carried) -> tuple[Tensor, Tensor]:
         """g_t and h_t, (N, 1, H, W) each, in (0, 1). Arguments as below."""
-        seen = F.pixel_unshuffle(torch.cat([drawn, decoded - drawn, decoded - of.smooth, of.detail], dim=1), CELL)
+        history = of.history / (of.history + FAR)
+        seen = F.pixel_unshuffle(torch.cat([drawn, decoded - drawn, decoded - of.smooth, of.detail, history], dim=1), CELL)
         found = self.conv_out(F.silu(self.middle(F.silu(self.conv_in(seen)))))
         g, h = F.interpolate(found, scale_factor=CELL, mode="bilinear").sigmoid().chunk(2, dim=1)
         return g, h
