@@ -46,7 +46,7 @@ class LatentStructure(Structure):
     intra_offset: int = 21
     intra_slope: float = 0.45
     still_offset: int = 14
-    refresh: float = 16.0
+    refresh: float = 24.0
     cut: float = 0.9
 
 
