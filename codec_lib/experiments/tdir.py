@@ -11,8 +11,8 @@ Each clip is coded once a quality, and its stream drawn with N = 50 and several 
 *Cuts*: where a clip has one, it is also coded without an I frame there, and drawn with and without the gate.
 *Drift*: LPIPS frame by frame; the first clip also over 96 frames (played there and back if it is shorter).
 
-Streams are the codec's own bytes, all headers counted. Reuse starts anew at I frames, of which there is one every 32 frames, as in the paper, and after a cut: the
-codec's own habit of sending more where P frames are worn (`Structure.refresh`) is turned off.
+Streams are the codec's own bytes, all headers counted. Reuse starts anew at I frames, of which there is one every 32 frames, and after
+a cut: the codec's own habit of sending more where P frames are worn (`Structure.refresh`) is turned off.
 """
 
 from __future__ import annotations

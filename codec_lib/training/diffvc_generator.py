@@ -74,10 +74,7 @@ WHAT = (
     "The diffusion decoder of DiffVC: a ControlNet on decoded latents and temporal contexts, quantisation prompts, and those weights "
     "of the denoiser that were trained with them."
 )
-BAD_AT = (
-    "It draws what a few hundred photographs and a few dozen clips have taught it: texture that is likely, not what was there. On still, "
-    "smooth scenes what it draws is worse than the decoded latent, which the blend with the last I frame makes up for."
-)
+BAD_AT = "It draws what a few hundred photographs and a few dozen clips have taught it: texture that is likely, not what was there."
 
 
 class GeneratorRecipe(Recipe):

@@ -35,7 +35,7 @@ class LatentStructure(Structure):
     them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
 
     P frames of latents wear: each takes the way through the autoencoder, and on a clip where everything moves LPIPS rises from 0.22 to
-    0.37 in 32 frames at the lowest rates. With one I frame that clip (parkour) has LPIPS 0.265 at 0.023 bpp and 0.231 at 0.041, with
+    0.37 in 32 frames at the lowest rates (three steps, an earlier generator). With one I frame that clip (parkour) has LPIPS 0.265 at 0.023 bpp and 0.231 at 0.041, with
     one every twelve frames 0.228 at 0.029 and 0.199 at 0.042; every eight frames is as good, every sixteen worse above 0.04. On another
     (cows), whose I frames cost twice as much, none but the first is best: 0.141 at 0.064 bpp, with one every twelve frames 0.159 at 0.061.
 
@@ -60,7 +60,7 @@ class DiffVCCodec(ConditionalCodec):
 
     name = "diffvc"
     usual = LatentStructure()
-    default_qualities = (0, 8, 16, 24, 32, 42)  # some 0.015 to 0.12 bpp at 448x256; more shows little more, see `LatentConfig`
+    default_qualities = (0, 8, 16, 24, 32, 42)  # low rates: more shows little more, see `LatentConfig`
 
     def __init__(self, model, entropy, tables, motion, intra, checkpoint: bytes, *, generator: Generator | None = None,
                  loop: bool = False, **options):
