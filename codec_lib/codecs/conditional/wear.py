@@ -1,0 +1,31 @@
+"""When an encoder sends an I frame again: decoders read what kind a frame is and need not know."""
+
+from __future__ import annotations
+
+import math
+
+
+class Wear:
+    """When to send an I frame again.
+
+    P frames lack more and more of what an I frame had: their relative squared errors, less that of the I frame, are a rent that is paid
+    for not sending another one. It is bought when the rent, summed since the last one, has come to ``refresh`` times its price in bits
+    per pixel; where errors grow evenly, no other moment costs less. More bits are spent on the same error at higher qualities, so rent
+    counts by the root of ``lam``, the trade's lambda over the lowest quality's.
+    """
+
+    def __init__(self, refresh: float, lam: float):
+        self.refresh, self.weight = refresh, math.sqrt(lam)
+        self.rent = self.price = self.least = 0.0
+
+    def see(self, lack: float, bpp: float, intra: bool) -> None:
+        """A frame was coded: ``lack``, its relative squared error, in ``bpp`` bits per pixel."""
+        if intra:
+            self.least, self.price, self.rent = lack, bpp, 0.0
+        else:
+            self.rent += self.weight * max(lack - self.least, 0.0)
+
+    @property
+    def enough(self) -> bool:
+        """Whether an I frame is due."""
+        return self.rent > self.refresh * self.price
