@@ -38,7 +38,8 @@ class LatentStructure(Structure):
     0.37 in 32 frames at the lowest rates (three steps, an earlier generator). With one I frame that clip (parkour) has LPIPS 0.265 at
     0.023 bpp and 0.231 at 0.041, with one every twelve frames 0.228 at 0.029 and 0.199 at 0.042; every eight frames is as good, every
     sixteen worse above 0.04. On another (cows), whose I frames cost twice as much, none but the first is best: 0.141 at 0.064 bpp, with
-    one every twelve frames 0.159 at 0.061.
+    one every twelve frames 0.159 at 0.061. With `refresh` 24 parkour gets two I frames in 32 at the lower qualities, and has 0.251
+    at 0.024 and 0.210 at 0.038 (ten steps, the generator that ships).
 
     Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
     most at the lowest quality, and 0.99 to 3.3 after a cut: six frames of each of eight dev clips, and six pairs of them joined.
