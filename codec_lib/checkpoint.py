@@ -58,8 +58,10 @@ def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict, str
     """
     path = Path(path)
     if not path.is_file():
+        profile = path.stem.removeprefix(f"{kind}-")
+        named = "" if profile in (path.stem, "lab") else f" --profile {profile}"
         raise MissingWeights(
-            f"no checkpoint '{path.name}': train one with 'python -m codec_lib train {kind}', "
+            f"no checkpoint '{path.name}': train one with 'python -m codec_lib train {kind}{named}', "
             "or clone the repository with its data/checkpoints folder"
         )
     try:

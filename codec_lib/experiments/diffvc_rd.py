@@ -20,13 +20,15 @@ DESCRIPTION = "BD-rate of DiffVC in perceptual and other metrics, against conven
 PAPER = {metric: asdict(cell(f"diffvc.table3/diffvc/{metric}")) for metric in ("dists", "psnr")}
 
 CODEC = label("diffvc", "lab")
-BACKBONE = label("diffvc:diffusion=false", "lab")
-"""The contextual codec, its latents shown as they are."""
+BACKBONE = label("diffvc:diffusion=false", "mse")
+"""The contextual codec as it is before any training for LPIPS, its latents shown as they are."""
+PLAIN = label("diffvc:diffusion=false", "lab")
+"""The streams of DiffVC, their latents shown as they are."""
 UNDRAWN = label("diffvc:steps=0", "lab")
 """These latents, blended with the last I frame as drawn ones are: the difference to it is what drawing brings."""
 CONDITIONAL = label("conditional", "lab")
 VVC = "vvenc:ld"
-ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE, UNDRAWN)
+ANCHORS = (*(f"{name}:ld" for name in ("x264", "x265", "svtav1", "vvenc")), CONDITIONAL, BACKBONE, PLAIN, UNDRAWN)
 METRICS = ("psnr", "ms-ssim", "lpips", "dists", "vmaf")
 FRAMES = 32
 RESUMABLE = True

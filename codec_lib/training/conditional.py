@@ -24,8 +24,8 @@ from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config
 from codec_lib.codecs.conditional.profiles import with_options as with_options
 from codec_lib.codecs.conditional.reference import PFrame
-from codec_lib.codecs.intra import load as load_intra
-from codec_lib.codecs.intra.export import load_parts as load_intra_parts
+from codec_lib.codecs.intra import load as load_intra_codec
+from codec_lib.codecs.intra.export import load_trainable as load_intra
 from codec_lib.codecs.intra.model import IntraModel
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import UsageError
@@ -114,10 +114,12 @@ class ConditionalRecipe(Recipe):
                     error = frame_mse
                 else:
                     coded = self.p_frame(x[t], reference, motion[t - 1], u_t)
+                    reference = left(coded)
+            if t > lead:
+                if stage.learns != "motion":
                     frame_bpp, frame_mse = self.bpp(coded), self.mse(coded.reference.x_hat, x[t])
                     error, prediction_error = self.errors(coded, x[t])
-                    error, reference = error + PREDICTION_WEIGHT * prediction_error, left(coded)
-            if t > lead:
+                    error = error + PREDICTION_WEIGHT * prediction_error
                 lam = self.model.config.lambdas(u_t) * self.schedule.weight(t)
                 cost = cost + lam * error + (frame_bpp if stage.rate else 0)
                 bpp.append(frame_bpp.mean().item())
@@ -174,15 +176,18 @@ class ConditionalRecipe(Recipe):
         result = {}
         for quality in (0, 21, 42, 63):
             u = torch.full((8,), quality / 63, device=x.device)
-            reference, bits, errors = self.intra_reference(x[0], (u + 0.1).clamp(0, 1)), [], []
+            reference, found = self.intra_reference(x[0], (u + 0.1).clamp(0, 1)), []
             for t in range(1, len(x)):
                 coded = self.p_frame(x[t], reference, motion[t - 1], u)
                 reference = left(coded)
-                bits.append(self.bpp(coded).mean().item())
-                errors.append((10 * torch.log10(255**2 / self.mse(reference.x_hat, x[t]))).mean().item())
-            result[f"bpp_{quality}"] = round(sum(bits) / len(bits), 4)
-            result[f"psnr_{quality}"] = round(sum(errors) / len(errors), 3)
+                found.append(self.shown(coded, x[t]))
+            result |= {f"{name}_{quality}": round(sum(f[name] for f in found) / len(found), 4) for name in found[0]}
         return result
+
+    def shown(self, coded: PFrame, x: Tensor) -> dict[str, float]:
+        """What validation says of a P frame."""
+        psnr = 10 * torch.log10(255**2 / self.mse(coded.reference.x_hat, x))
+        return {"bpp": self.bpp(coded).mean().item(), "psnr": psnr.mean().item()}
 
 
 def left(coded: PFrame) -> Reference:
@@ -211,7 +216,7 @@ def train(args, meter) -> Path:
     sequences = Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed,
                           searches=FIELD_WEIGHTS if config.motion == "lattice" else ())
     intra_path = args.intra or checkpoint_path("intra", INTRA_PROFILE)
-    intra = load_intra_parts(intra_path, "float")[0]
+    intra = load_intra(intra_path)
     recipe = ConditionalRecipe(sequences, intra, config, batch=args.batch, seed=args.seed)
     if args.start:
         start_from(recipe.model, args.start)
@@ -251,7 +256,7 @@ def export(recipe: ConditionalRecipe, intra_path: Path, save: Callable[..., str]
     """
     model = recipe.model.cpu().eval()
     round_as_shipped(model)
-    codec = load_intra(checkpoint=intra_path)
+    codec = load_intra_codec(checkpoint=intra_path)
     crops = [(recipe.sequences.batch(1, FIT_FRAMES)[0][:, 0] * 255).round().to(torch.uint8) for _ in range(FIT_CLIPS)]
     clips = [Video(c.contiguous(), Fraction(24), "crop") for c in crops]
     tables, motion = fit_tables(model, codec, clips, range(model.config.n_qualities), made=made)

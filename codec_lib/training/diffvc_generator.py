@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from codec_lib.checkpoint import checkpoint_path, file_sha256, fill
 from codec_lib.codecs.conditional.export import trainable
-from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
-from codec_lib.codecs.diffvc.config import require_size
+from codec_lib.codecs.diffvc.config import INTRA, require_size
 from codec_lib.codecs.diffvc.control import Control
 from codec_lib.codecs.diffvc.export import (
     GENERATOR,
@@ -36,7 +35,7 @@ from codec_lib.codecs.diffvc.export import (
 from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.diffvc.prompt import ratio
-from codec_lib.codecs.intra.export import load_parts as load_intra_parts
+from codec_lib.codecs.intra.export import load_trainable as load_intra
 from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.process import add_noise, level, signal_and_noise, to_data
@@ -45,6 +44,7 @@ from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import UsageError
 from codec_lib.metrics import metric
 from codec_lib.metrics.lpips_metric import load_lpips
+from codec_lib.training import perception
 from codec_lib.training.card import write_card
 from codec_lib.training.coded_frames import CodedFrames, Pool
 from codec_lib.training.diffvc import ContextualRecipe, training_clips
@@ -66,8 +66,6 @@ SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 ALONE = 2
 """Of these, as they are drawn, without the last I frame: what stands still should be drawn well too, though gates could hide it."""
-SIDE = 128
-"""Of the square of a picture of which it is taken, in pixels."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
 
 WHAT = (
@@ -160,31 +158,14 @@ class GeneratorRecipe(Recipe):
         """LPIPS and squared error on the 0..1 scale, (N,) each, of a square somewhere in the pictures of latents y_0 (N, C, h, w),
         against the frames that they are predicted for. alone: how many of them, the first ones, are not blended. What a prediction is
         off by where there is little signal would drown everything: latents are clamped to what latents are."""
-        side = min(SIDE, *coded.x.shape[-2:])
-        top, edge = (STRIDE * int(torch.randint((size - side) // STRIDE + 1, (), generator=self.generator)) for size in coded.x.shape[-2:])
-
-        def square(a: Tensor, cell: int = 1) -> Tensor:
-            return a[..., top // cell : (top + side) // cell, edge // cell : (edge + side) // cell]
-
-        picture = self.pool.codec.autoencoder.decode(square(y_0, STRIDE).clamp(-6, 6)).float()
+        place = perception.square(*coded.x.shape[-2:], self.generator, STRIDE)
+        picture = self.pool.codec.autoencoder.decode(y_0[..., *perception.shrunk(place, STRIDE)].clamp(-6, 6)).float()
         if "gates" in self.model:
-            of = Carried(*(square(part).float() for part in (coded.detail, coded.smooth, coded.history)))
-            blended = self.model["gates"](picture, square(coded.plain).float() / 255, of).float()
+            of = Carried(*(part[..., *place].float() for part in (coded.detail, coded.smooth, coded.history)))
+            blended = self.model["gates"](picture, coded.plain[..., *place].float() / 255, of).float()
             picture = torch.cat([picture[:alone], blended[alone:]])
-        original = square(coded.x).float() / 255
-        seen, wanted = self.view(torch.stack([2 * picture.clamp(0, 1) - 1, 2 * original - 1]))
-        distance = self.lpips.to(original.device)(seen, wanted).float().flatten()
-        return distance, (picture - original).pow(2).mean(dim=(1, 2, 3))
-
-    def view(self, pictures: Tensor) -> Tensor:
-        """Pictures (2, N, 3, h, w) as seen from somewhere, without a few pixels at their edges, (2, N, 3, h - 8, w - 8).
-
-        The first layer of LPIPS's network looks at every other pixel. Seen in one and the same raster, pictures come to please it by
-        a chequered pattern over everything; from changing views that does not help (E-LPIPS, Kettunen et al. 2019). Shrunk views, of
-        which E-LPIPS has some too, broke the pattern no better and cost LPIPS at full size."""
-        top, edge = torch.randint(STRIDE, (2,), generator=self.generator).tolist()
-        height, width = (side - STRIDE for side in pictures.shape[-2:])
-        return pictures[..., top : top + height, edge : edge + width]
+        original = coded.x[..., *place].float() / 255
+        return perception.distance(self.lpips, picture, original, self.generator), (picture - original).pow(2).mean(dim=(1, 2, 3))
 
     def validate(self) -> dict[str, float]:
         """Error and LPIPS at fixed steps on fixed squares of training clips, with the prompt: it shows progress, not quality. With a
@@ -244,17 +225,18 @@ def default_prompt(size: str) -> str:
 def train(args, meter) -> Path:
     """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
     size, kind = parts_of(args.profile)
-    prior, intra_path = find_prior(size, args.prior), args.intra or checkpoint_path("intra", INTRA_PROFILE)
+    prior, intra_path = find_prior(size, args.prior), args.intra or checkpoint_path("intra", INTRA[size])
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
     sequences = training_clips(args, c)
-    codec = ContextualRecipe(sequences, load_intra_parts(intra_path, "float")[0], autoencoder, c, batch=4, seed=args.seed)
+    codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
     set_quantise(codec.model.entropy, c.portable)
     low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
-    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=size == "lab", gates=size == "lab", low=low, high=high,
+    ours = size != "paper"
+    config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=ours, gates=ours, low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
     recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)

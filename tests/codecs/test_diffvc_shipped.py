@@ -9,11 +9,11 @@ from tiny_conditional import moving_video
 
 from codec_lib.checkpoint import checkpoint_path, file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc
-from codec_lib.codecs.diffvc.config import STEPS
+from codec_lib.codecs.diffvc.config import INTRA, STEPS
 from codec_lib.codecs.diffvc.export import GENERATOR
 from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.protocol import load_codec
-from codec_lib.entropy.container import read_header
+from codec_lib.entropy.container import ForeignStream, read_header
 from codec_lib.errors import MissingWeights
 from codec_lib.video import read_video
 
@@ -63,11 +63,22 @@ def test_more_quality_costs_more_and_shows_more():
     assert sorted(map(len, streams)) == [*map(len, streams)] and sorted(errors, reverse=True) == errors
 
 
-def test_checkpoints_name_what_they_were_trained_with():
-    vae, unet, codec = (file_sha256(checkpoint_path(name, "lab"))[:8] for name in ("vae", "unet", "diffvc"))
-    config = load_checkpoint(checkpoint_path(GENERATOR, "lab"), GENERATOR)[1]
-    assert (config["prior"], config["codec"]) == (unet, codec)
-    assert load_checkpoint(checkpoint_path("diffvc", "lab"), "diffvc")[1]["needs"]["vae"] == vae
+@pytest.mark.parametrize("profile", ["lab", "mse"])
+def test_checkpoints_name_what_they_were_trained_with(profile):
+    vae, unet = (file_sha256(checkpoint_path(name, "lab"))[:8] for name in ("vae", "unet"))
+    config = load_checkpoint(checkpoint_path(GENERATOR, profile), GENERATOR)[1]
+    assert (config["prior"], config["codec"]) == (unet, file_sha256(checkpoint_path("diffvc", profile))[:8])
+    config = load_checkpoint(checkpoint_path("diffvc", profile), "diffvc")[1]
+    assert (config["needs"]["vae"], config["intra"]) == (vae, file_sha256(checkpoint_path("intra", INTRA[profile]))[:8])
+
+
+def test_one_for_squared_error_and_one_for_lpips(tiny_file):
+    """Neither decodes the other's streams, and it says so."""
+    mse, video = load_codec("diffvc:diffusion=false@mse"), read_video(tiny_file)
+    stream = mse.encode(video, 20)
+    assert read_header(stream).profile == "mse" and mse.decode(stream).frames.shape == video.frames.shape
+    with pytest.raises(ForeignStream, match="diffvc@mse"):
+        load_codec("diffvc:diffusion=false").decode(stream)
 
 
 def test_without_a_generator_decoded_latents_are_still_shown(tmp_path):

@@ -20,7 +20,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
          diffusion: bool = True, device: str = "cpu", channels_last: bool = True, batch: int | None = None, **options):
     """Make DiffVC from its checkpoints and those of the I-frame codec, the autoencoder and the denoiser.
 
-    profile: "lab" (default) or "paper"; "lab-loop", "paper-loop": with the generator in the coding loop, see `codec`.
+    profile: "lab" (default), "mse" or "paper", see `config`; "lab-loop" and so on: with the generator in the coding loop, see `codec`.
     prior: folder in diffusers' format with the image prior; profile paper has no other.
     checkpoint, generator, intra: other files than those shipped.
     entropy: "integer" (portable streams) or "float"; by default integer where the profile has it.
@@ -33,9 +33,8 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     """
     from codec_lib.checkpoint import checkpoint_path, file_sha256
     from codec_lib.codecs import intra as intra_room
-    from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
     from codec_lib.codecs.diffvc.codec import DiffVCCodec, LatentStructure
-    from codec_lib.codecs.diffvc.config import STEPS, size_of
+    from codec_lib.codecs.diffvc.config import INTRA, STEPS, size_of
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
@@ -55,7 +54,7 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
         raise UsageError(f"profile {profile} draws every frame as its encoder did: a viewer has no choice of how, leave settings out")
     found = find_prior(size, prior)
     parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", size), found.autoencoder(), entropy)
-    i_codec = intra_room.load("intra", INTRA_PROFILE, checkpoint=intra, entropy=entropy or "integer", device=device,
+    i_codec = intra_room.load("intra", INTRA[size], checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
     for what, wanted, there in (("intra", parts.intra, i_codec.checkpoint.hex()), ("vae", parts.needs["vae"], found.vae_digest)):
         if wanted != there:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.conditional.profiles import PAPER as DCVC_DC
 from codec_lib.errors import UsageError
 
@@ -57,17 +58,23 @@ class LatentConfig(ConditionalConfig):
 
 PROFILES = {
     "lab": LatentConfig(),
+    "mse": LatentConfig(),
     "paper": LatentConfig(**asdict(DCVC_DC) | {
         "signal_channels": 4, "signal_stride": 8, "latent_stride": 32,
         "lambda_low": LatentConfig.lambda_low, "lambda_high": LatentConfig.lambda_high}),
 }
-"""`paper`: DCVC-DC's networks with Stable Diffusion's latents (4 channels at 1/8) in place of frames, so that contexts C0, C1, C2 lie
+"""`lab` and `mse` are of one size: `mse` is trained for squared error throughout, as papers.md 1.5 has it, and `lab` goes on from it for
+LPIPS, in P frames and in I frames.
+
+`paper`: DCVC-DC's networks with Stable Diffusion's latents (4 channels at 1/8) in place of frames, so that contexts C0, C1, C2 lie
 at 1/8, 1/16 and 1/32; symbols at 1/32, where a cell holds 64 numbers of the latent, and motion as a learned flow, found in
 pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers.md 1.1): this is the reading with fewest changes,
 and its widths and strides are fields."""
-
-
-STEPS = {"lab": 10}
+BEGUN_WITH = {"lab": "mse"}
+"""The profile with whose weights the training of another begins."""
+INTRA = {"lab": "perceptual", "mse": INTRA_PROFILE, "paper": INTRA_PROFILE}
+"""Profile of the `intra` codec that codes the I frames."""
+STEPS = {"lab": 10, "mse": 10}
 """Steps N in which a profile draws if nothing is said, where they are not the paper's fifty. With a generator that was trained and did
 not ship, on P frames of two dev clips at two qualities, ten steps had 1 to 11 % less LPIPS than fifty, half of them reused in either;
 they are a fifth of the calls."""
@@ -80,8 +87,8 @@ def size_of(profile: str) -> tuple[str, bool]:
     not exist."""
     size = profile.removesuffix(LOOP)
     if size not in PROFILES:
-        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}, with {LOOP} added for the generator in the "
-                         "coding loop")
+        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}, with {LOOP} added for the generator in "
+                         "the coding loop")
     return size, size != profile
 
 

@@ -46,10 +46,10 @@ def find_prior(profile: str, folder: Path | str | None = None) -> Prior:
 
     Raises MissingWeights where there is neither."""
     if folder is None:
-        if profile != "lab":
+        if profile == "paper":
             raise MissingWeights(f"profile {profile} of diffvc works on Stable Diffusion 2.1, which does not ship: name its folder in "
                                  "diffusers' format, as in prior=stable-diffusion-2-1-base")
-        return Prior(checkpoint_path("vae", profile), checkpoint_path("unet", profile))
+        return Prior(checkpoint_path("vae", "lab"), checkpoint_path("unet", "lab"))
     if not Path(folder).is_dir():
         raise MissingWeights(f"'{folder}' is no folder: name one with vae and unet in diffusers' format")
     return Prior(Path(folder), Path(folder))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from codec_lib.codecs.intra.model import EntropyModel, IntraConfig
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES
-from codec_lib.entropy.integer import FRAC, LIMIT, export, pack, self_check
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check
 from codec_lib.entropy.two_step import FloatTwoSteps, TwoSteps, compand_lookup, compand_steps, integer_head
 from codec_lib.layers.blocks import interpolate_anchors, relative
 
@@ -55,6 +55,19 @@ class IntegerEntropy(TwoSteps, nn.Module):
 
     def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
+
+    @torch.no_grad()
+    def trainable(self, config: IntraConfig) -> EntropyModel:
+        """A model to go on training with: the shipped integers as real weights, tables read at their anchors."""
+        model = EntropyModel(config)
+        for name in ("h_s", "prior_1", "prior_2"):
+            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
+                if isinstance(layer, QConv2d):
+                    layer.take(shipped)
+        anchors = torch.linspace(0, config.n_qualities - 1, config.anchors).round().long()
+        model.quality.copy_(self.quality_offset[anchors] / 2**FRAC)
+        model.z_class.copy_(self.z_class_table[anchors] / 8)
+        return model
 
     def packed(self) -> dict[str, Tensor]:
         """Tensors for the checkpoint, in small integer types."""

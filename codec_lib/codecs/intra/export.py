@@ -57,3 +57,10 @@ def load_parts(path: Path, entropy: str) -> tuple[IntraModel, IntegerEntropy | F
         fill(model.entropy, {n: t.float() for n, t in twin.items()}, twin_path(path).name)
         path_ = FloatEntropy(config, model.entropy)
     return model, path_, tables, bytes.fromhex(digest)[:4]
+
+
+def load_trainable(path: Path) -> IntraModel:
+    """The networks of a checkpoint as a video codec's training wants them: the entropy model is what ships, as real weights."""
+    model, integers, _, _ = load_parts(path, "integer")
+    model.entropy = integers.trainable(model.config)
+    return model

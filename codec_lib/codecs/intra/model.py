@@ -215,4 +215,5 @@ def profile_config(profile: str) -> IntraConfig:
     return PROFILES[profile]
 
 
-PROFILES = {"lab": IntraConfig()}
+PROFILES = {"lab": IntraConfig(), "perceptual": IntraConfig()}
+"""`lab` is trained for squared error; `perceptual` goes on from it for LPIPS, for codecs whose pictures are looked at so."""
