@@ -34,12 +34,11 @@ class LatentStructure(Structure):
     I frames come from a codec of pixels. At low rates they have to be much better than what is asked for, since P frames live on
     them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
 
-    P frames of latents wear: each takes the way through the autoencoder, and on a clip where everything moves LPIPS rises from 0.22 to
-    0.37 in 32 frames at the lowest rates (three steps, an earlier generator). With one I frame that clip (parkour) has LPIPS 0.265 at
-    0.023 bpp and 0.231 at 0.041, with one every twelve frames 0.228 at 0.029 and 0.199 at 0.042; every eight frames is as good, every
-    sixteen worse above 0.04. On another (cows), whose I frames cost twice as much, none but the first is best: 0.141 at 0.064 bpp, with
-    one every twelve frames 0.159 at 0.061. With `refresh` 24 parkour gets two I frames in 32 at the lower qualities, and has 0.251
-    at 0.024 and 0.210 at 0.038 (ten steps, the generator that ships).
+    P frames of latents wear: each takes the way through the autoencoder, and what is carried along of the I frame fits less and less.
+    How soon that is worth another one was tried on 32 frames of two dev clips. At qualities 0 and 12 parkour, where everything moves,
+    has LPIPS 0.259 at 0.020 bpp and 0.229 at 0.026 with `refresh` 48, and 0.224 at 0.027 and 0.198 at 0.035 with 24, which is one
+    curve. Cows, whose I frames cost as much as 80 to 120 P frames, has 0.189 at 0.017 and 0.167 at 0.023 with 48, which sends none but the
+    first, and 0.167 at 0.030 and 0.148 at 0.041 with 24, so that an I frame more is a loss.
 
     Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
     most at the lowest quality, and 0.99 to 3.3 after a cut: six frames of each of eight dev clips, and six pairs of them joined.
@@ -48,7 +47,7 @@ class LatentStructure(Structure):
     intra_offset: int = 21
     intra_slope: float = 0.45
     still_offset: int = 14
-    refresh: float = 24.0
+    refresh: float = 48.0
     cut: float = 0.9
 
 
