@@ -39,6 +39,8 @@ from codec_lib.video import Video, find_clips
 
 DESCRIPTION = "parameters, kMAC/pixel and seconds a frame of DiffVC's parts, at lab and at paper size"
 
+SIZES = ("lab", "paper")
+"""Profiles that are counted; `mse` has lab's networks."""
 WIDTH, HEIGHT = 832, 480
 PERIOD = 32
 FRAMES = 5
@@ -146,7 +148,7 @@ def _controlled(control: Control, *seen: Tensor) -> Tensor:
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None) -> Results:
     """Count the networks, and time the first frames of the first clip (the offline samples unless given), enlarged to 832x480."""
     results, checkpoints = Results("diffvc-complexity"), {}
-    for profile in PROFILES:
+    for profile in SIZES:
         _count(results, profile)
     video = enlarged(next(s for named in clips or ["sample"] for s in find_clips(named)).load(FRAMES))
     seconds = {}
@@ -212,7 +214,7 @@ def of_period(seconds: Sequence[float]) -> float:
 def rows(results: Results) -> list[dict]:
     """A row for each part and for the sum of its calls; then a row for each codec that was timed."""
     values, table = {(v.codec, v.metric): v for v in results.values}, []
-    for profile in PROFILES:
+    for profile in SIZES:
         name = label("diffvc", profile)
         for part in (p for p in PARTS if (name, f"parameters {p}") in values):
             wanted = {"parameters": f"parameters {part}", "kmac_per_pixel": f"kmac_per_pixel {part}",

@@ -34,7 +34,7 @@ def test_paper_sizes(results):
 
 def test_rows_add_up(results):
     rows = table.rows(results)
-    for profile in PROFILES:
+    for profile in table.SIZES:
         of = {r["part"]: r for r in rows if r["codec"] == label("diffvc", profile)}
         for way in ("encoding", "decoding"):
             whole = sum(of[p]["kmac_per_pixel"] * of[p][f"{way}_calls"] for p in table.PARTS if p in of and p != table.CODEC)
