@@ -6,6 +6,7 @@ import torch
 from tiny_conditional import moving_video, tiny_motion
 from tiny_diffvc import SMALL, TINY_UNET, tiny_autoencoder, tiny_latent_model
 from tiny_intra import tiny_model as tiny_intra_model
+from tiny_pictures import Distance
 
 from codec_lib import checkpoint
 from codec_lib.checkpoint import file_sha256, load_checkpoint
@@ -91,13 +92,6 @@ def test_a_generator_goes_on_from_another_whatever_codec_that_one_followed(cli, 
     assert file_sha256(data / "g.safetensors") in (data / "runs" / "h" / "diffvc-generator-lab.md").read_text()
     ran = cli("train", "diffvc-generator", *start, data / "unet-lab.safetensors")
     assert ran.status == 2 and "is a checkpoint of 'unet'" in ran.err
-
-
-class Distance(torch.nn.Module):
-    """Stands for LPIPS, whose backbone may not be there."""
-
-    def forward(self, a, b):
-        return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
 
 
 def digests(data):

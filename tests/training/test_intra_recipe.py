@@ -1,32 +1,21 @@
 """The I-frame codec is trained on: for LPIPS, and from what ships."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from tiny_intra import TINY, tiny_model
+from tiny_pictures import Distance, two_pictures
 
 from codec_lib.codecs.intra.export import load_parts, load_trainable, save_parts
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.entropy.integer import FRAC, set_quantise
 from codec_lib.layers.blocks import relative
 from codec_lib.training import intra
-from codec_lib.training.data import StillPictures
 from codec_lib.training.loop import train
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    Image.fromarray(pixels).resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / "a.png")
-    return StillPictures([tmp_path], crop=64)
-
-
-class Distance(torch.nn.Module):
-    """Stands for LPIPS, whose backbone may not be there."""
-
-    def forward(self, a, b):
-        return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
+    return two_pictures(tmp_path)
 
 
 def test_pictures_are_coded_for_lpips(pictures, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_pictures import Distance
 
 from codec_lib.training import perception
 from codec_lib.training.perception import MOVES, SIDE
@@ -43,10 +44,6 @@ def test_squares_lie_everywhere_in_the_picture(dice, cell):
 
 
 def test_the_distance_is_of_pictures_between_minus_one_and_one(dice):
-    class Distance(torch.nn.Module):
-        def forward(self, a, b):
-            return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
-
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(perception.distance(Distance(), x, x, dice), torch.zeros(2))
     bright = perception.distance(Distance(), torch.full_like(x, 7.0), torch.zeros_like(x), dice)

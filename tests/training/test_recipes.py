@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_pictures import Distance, two_pictures
 
 from codec_lib.diffusion.autoencoder import Autoencoder, AutoencoderConfig, load_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, DenoiserConfig
 from codec_lib.errors import UsageError
 from codec_lib.training import autoencoder, denoiser
-from codec_lib.training.data import StillPictures
 from codec_lib.training.loop import train
 
 VAE = AutoencoderConfig(unfold=4, latent_channels=4, widths=(32, 32))
@@ -21,18 +19,7 @@ UNET = DenoiserConfig(latent_channels=4, widths=(32, 32), attention=(False, True
 
 @pytest.fixture
 def pictures(tmp_path):
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
-    return StillPictures([tmp_path], crop=64)
-
-
-class Distance(torch.nn.Module):
-    """Stands for LPIPS: the same call, no weights to fetch."""
-
-    def forward(self, a, b):
-        return (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
+    return two_pictures(tmp_path)
 
 
 def test_the_autoencoder_learns_and_its_latents_get_unit_variance(pictures, tmp_path, monkeypatch):
