@@ -38,8 +38,8 @@ from codec_lib.training.loop import train as run_training
 from codec_lib.training.sequences import Sequences
 
 INTRA_RANGE = (0.075, 0.425)
-"""What I frames have above their share of the quality that is asked for, as relative quality, in training. `LatentStructure` gives more
-to those of which most stands still: P frames then see better ones than they were trained with."""
+"""What I frames have above their share of the quality that is asked for, as relative quality, in training. `LatentStructure` gives
+from 0 to 35 of 63 levels, by how long they last: the best are better, the worst worse than P frames were trained with."""
 
 WHAT = (
     "The contextual codec of DiffVC: motion on a lattice, temporal contexts, contextual encoder and decoder of latents of the lab "

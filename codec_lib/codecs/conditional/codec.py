@@ -138,12 +138,16 @@ class ConditionalCodec(NeuralCodec):
             if state is not None and not (period and t % period == 0) and not wear.enough:
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
-                still = stillness(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
+                still = self._outlook(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
                 coded = self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
             state = coded.state
             if wear.refresh < math.inf:
                 wear.see(self._lack(frame, state), 8 * len(coded.payload) / (video.height * video.width), state.earlier.from_intra)
             yield coded
+
+    def _outlook(self, frame: Tensor, following: Tensor) -> float:
+        """How long what an I frame shows will last; 0: nothing is known of it."""
+        return stillness(frame, following)
 
     def _lack(self, frame: Tensor, state: State) -> float:
         """Squared error of what was decoded of a frame, as a share of the signal's variance."""

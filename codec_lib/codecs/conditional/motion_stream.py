@@ -46,7 +46,7 @@ class LatticeStream:
     def estimate(self, frame: Tensor, state: State, u: Tensor, quality: int) -> FrameMotion:
         """frame: uint8 (1, 3, H, W), sides multiples of 64."""
         weight = WEIGHT_TIMES_LAMBDA / float(self.config.pixel_lambdas(u))
-        return self._known(search(luma(_pixels(frame)), luma(_pixels(state.frame)), weight, state.motion))
+        return self._known(search(luma(pixels(frame)), luma(pixels(state.frame)), weight, state.motion))
 
     def push(self, encoder: Encoder, motion: FrameMotion, state: State, quality: int) -> tuple:
         self.coder.encode(encoder, motion.symbols[0], level_of(quality, self.config.n_qualities), state.motion)
@@ -99,6 +99,6 @@ class LearnedStream:
         return FrameMotion(flow.float(), None, (latents.z, latents.symbols), memory, latents)
 
 
-def _pixels(frame: Tensor) -> np.ndarray:
+def pixels(frame: Tensor) -> np.ndarray:
     """uint8 (1, 3, H, W) to (H, W, 3)."""
     return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy())

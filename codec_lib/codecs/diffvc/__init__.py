@@ -1,7 +1,7 @@
 """DiffVC (arXiv 2501.13528): a contextual codec of latents, and a diffusion model as its decoder.
 
     config, latents    what is coded: latents of an image autoencoder, by the classes of `conditional`
-    codec              the stream, and what is shown of it
+    codec, structure   the stream, what is shown of it, and when it begins anew
     generator          the diffusion decoder: sampling with reuse over time (TDIR)
     picture            what is shown: the drawn latent, blended with the last I frame
     control, prompt    how it follows the decoded latent (ControlNet) and the quantisation (QPP)
@@ -27,17 +27,18 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     diffusion: False: show the decoded latents through the autoencoder alone.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     options: of an encoder ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``refresh``, ``cut``, see
-        `codec.LatentStructure`; of a decoder ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``,
+        `structure.LatentStructure`; of a decoder ``steps``, ``start``, ``depth``, ``policy``, ``moved``, ``least``, ``sampler``, ``seed``,
         ``detail``, see `generator.Sampling`; ``steps`` where nothing is said, see `config.STEPS`.
     Raises MissingWeights, UsageError.
     """
     from codec_lib.checkpoint import checkpoint_path, file_sha256
     from codec_lib.codecs import intra as intra_room
-    from codec_lib.codecs.diffvc.codec import DiffVCCodec, LatentStructure
+    from codec_lib.codecs.diffvc.codec import DiffVCCodec
     from codec_lib.codecs.diffvc.config import INTRA, STEPS, size_of
     from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
+    from codec_lib.codecs.diffvc.structure import LatentStructure
     from codec_lib.codecs.options import refuse, take
 
     profile = profile or "lab"

@@ -9,47 +9,23 @@ of a stream is the same everywhere; but pictures in the loop are floats upon flo
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.state import State
 from codec_lib.codecs.diffvc.generator import Generator
 from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.diffvc.prompt import ratio
+from codec_lib.codecs.diffvc.structure import LatentStructure, coarse_error, outlook
 from codec_lib.codecs.neural import Read
 from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.entropy.container import Packet, StreamHeader
 from codec_lib.layers.blocks import relative
 from codec_lib.layers.warping import shrink_flow, warp
-
-
-@dataclass(frozen=True)
-class LatentStructure(Structure):
-    """`Structure` with I frames whose qualities span less than those of P frames, and that are sent again when P frames are worn.
-
-    I frames come from a codec of pixels. At low rates they have to be much better than what is asked for, since P frames live on
-    them; at high rates no better, since P frames cannot pass on more than the autoencoder shows.
-
-    P frames of latents wear: each takes the way through the autoencoder, and what is carried along of the I frame fits less and less.
-    How soon that is worth another one was tried on 32 frames of two dev clips. At qualities 0 and 12 parkour, where everything moves,
-    has LPIPS 0.259 at 0.020 bpp and 0.229 at 0.026 with `refresh` 48, and 0.224 at 0.027 and 0.198 at 0.035 with 24, which is one
-    curve. Cows, whose I frames cost as much as 80 to 120 P frames, has 0.189 at 0.017 and 0.167 at 0.023 with 48, which sends none but the
-    first, and 0.167 at 0.030 and 0.148 at 0.041 with 24, so that an I frame more is a loss. That is LPIPS: where everything
-    moves, P frames this long after an I frame look worse than it says.
-
-    Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
-    most at the lowest quality, and 0.99 to 3.3 after a cut: six frames of each of eight dev clips, and six pairs of them joined.
-    """
-
-    intra_offset: int = 21
-    intra_slope: float = 0.45
-    still_offset: int = 14
-    refresh: float = 48.0
-    cut: float = 0.9
 
 
 class DiffVCCodec(ConditionalCodec):
@@ -91,6 +67,12 @@ class DiffVCCodec(ConditionalCodec):
     def _state_p(self, *args) -> State:
         state = super()._state_p(*args)
         return replace(state, frame=self.drawn(state)) if self.loop else state
+
+    def _outlook(self, frame: Tensor, following: Tensor) -> float:
+        return outlook(frame, following)
+
+    def _lack(self, frame: Tensor, state: State) -> float:
+        return coarse_error(state.frame, frame)
 
     def read(self, header: StreamHeader, packets: list[Packet], salvaged: bool) -> Iterator[Read]:
         """See `NeuralCodec.read`. Pictures are drawn in the order of the frames, since each may reuse what the one before saw."""
