@@ -225,6 +225,7 @@ def test_an_i_frame_is_due_when_the_rent_has_come_to_its_price():
         wear.see(lack, 0.01, False)
         due.append(wear.enough)
     assert due == [False, False, False, False, True]
+    assert [wear.pays(left) for left in (0, 1, 2, 3)] == [False, False, True, True]  # 0.4 a frame, of 0.6
     wear.see(0.1, 0.3, True)
     assert not wear.enough and not Wear(math.inf, 1.0).enough
 

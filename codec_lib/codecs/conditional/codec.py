@@ -134,8 +134,8 @@ class ConditionalCodec(NeuralCodec):
         wear = Wear(self.structure.refresh, (self.config.lambdas(relative(quality, self.config)) / self.config.lambda_low).item())
         for t in range(len(video)):
             frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
-            coded = None
-            if state is not None and not (period and t % period == 0) and not wear.enough:
+            coded, anew = None, (period and t % period == 0) or (wear.enough and wear.pays(len(video) - t))
+            if state is not None and not anew:
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
                 still = self._outlook(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
