@@ -7,13 +7,14 @@ import torch
 from tiny_intra import TINY as TINY_INTRA
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context_path import ContextEntropy
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.merge import Merge
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionFit
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.entropy.fit import initial_tables
 from codec_lib.video.clip import Video
 

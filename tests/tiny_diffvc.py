@@ -4,9 +4,9 @@ import torch
 from tiny_conditional import TINY, tiny_motion
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import Structure
 from codec_lib.codecs.conditional.entropy_path import FloatEntropy, IntegerEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
 from codec_lib.codecs.diffvc.config import LatentConfig
 from codec_lib.codecs.diffvc.control import Control

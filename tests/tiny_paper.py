@@ -5,10 +5,11 @@ from dataclasses import replace
 import torch
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.profiles import PAPER
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.entropy.fit import initial_tables
 
 TINY_PAPER = replace(PAPER, widths=(8, 12, 16), feature_channels=8, y_channels=16, z_channels=8, fine_width=6, head_width=12,

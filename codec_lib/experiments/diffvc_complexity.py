@@ -190,9 +190,10 @@ def enlarged(video: Video) -> Video:
 
 
 def timed(codec: NeuralCodec, video: Video) -> dict[str, list[float]]:
-    """Seconds of each frame, I frame first, encoding and decoding, pictures included."""
+    """Seconds of each frame, I frame first, encoding and decoding, pictures included; the encoder's first pass (`Structure.refresh`),
+    which is the lab's own, is not."""
     quality = codec.qualities[len(codec.qualities) // 2]
-    header, packets = read_stream(codec.encode(video, quality))
+    header, packets = read_stream(codec.encode(video, quality))  # its first pass is kept for what follows
     with torch.inference_mode():
         return {"encoding": list(_laps(codec.code(video, quality), lambda coded: None)),
                 "decoding": list(_laps(codec.read(header, packets, False), lambda read: read.pictures()))}

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.frame_points import CodedClip, PointLog, add_mean, code_clip

@@ -10,7 +10,7 @@ import torch
 from tiny_conditional import TINY, moving_video, tiny_codec, tiny_model, tiny_motion
 from tiny_intra import tiny_codec as tiny_intra_codec
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure, stillness
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.config import CODINGS, ConditionalConfig
 from codec_lib.codecs.conditional.context import MARGIN, moving
 from codec_lib.codecs.conditional.entropy_path import Earlier, FloatEntropy, IntegerEntropy
@@ -20,6 +20,7 @@ from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.codecs.conditional.model import ConditionalModel, Reference
 from codec_lib.codecs.conditional.motion_coding import MotionFit
 from codec_lib.codecs.conditional.prior import shift_cells, unevenness
+from codec_lib.codecs.conditional.structure import Structure, stillness
 from codec_lib.codecs.conditional.wear import Wear
 from codec_lib.entropy.container import Packet, latent_digest, read_header, read_stream, write_stream
 from codec_lib.entropy.fit import initial_tables

@@ -9,8 +9,8 @@ from tiny_conditional import moving_video, tiny_motion
 from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc, tiny_latent_model, tiny_networks
 
 from codec_lib.codecs.conditional import motion_stream
-from codec_lib.codecs.conditional.codec import Structure
 from codec_lib.codecs.conditional.config import ConditionalConfig
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.diffvc import load
 from codec_lib.codecs.diffvc.config import ERROR_OF_LATENTS, LatentConfig
 from codec_lib.codecs.diffvc.export import (
@@ -182,6 +182,7 @@ def test_motion_is_worth_as_much_as_what_it_saves():
     assert torch.equal(ConditionalConfig().pixel_lambdas(u), ConditionalConfig().lambdas(u))
     weights = []
     codec, video = tiny_diffvc(diffusion=False), moving_video(2)
+    codec.structure = Structure()  # one pass
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(motion_stream, "search", lambda now, before, weight, previous: weights.append(weight) or
                       np.zeros((2, now.shape[0] // 8 + 1, now.shape[1] // 8 + 1), np.int16))

@@ -66,3 +66,19 @@ def test_p_frames_that_show_less_are_followed_by_i_frames_sooner():
         codec.structure = LatentStructure(refresh=refresh, cut=math.inf)
         kinds[refresh] = [p.payload[0] >> 7 for p in read_stream(codec.encode(video, 9))[1]]
     assert kinds[math.inf] == [1] + 6 * [0] and sum(kinds[1e-9]) > 1
+
+
+def test_a_first_pass_puts_i_frames_into_the_same_places_at_all_qualities():
+    codec, video, seen = tiny_diffvc(), moving_video(7), []
+    codec.structure = LatentStructure(refresh=1e-9, cut=math.inf)
+    streams = {q: codec.encode(video, q, lambda done, total: seen.append((done, total))) for q in (0, 4, 15)}
+    kinds = [[p.payload[0] >> 7 for p in read_stream(stream)[1]] for stream in streams.values()]
+    assert kinds[0] == kinds[1] == kinds[2] and sum(kinds[0]) > 1
+    once = [(t, 7) for t in range(1, 8)]
+    assert seen == [(t, 14) for t in range(1, 15)] + 2 * once  # what the first pass found is kept for a clip
+    assert tiny_diffvc().encode(video, 4) != streams[4]  # another structure
+    again = tiny_diffvc()
+    again.structure = codec.structure
+    assert again.encode(video, 4) == streams[4] and b"".join(c.payload for c in codec.code(video, 4)) in b"".join(
+        p.payload for p in read_stream(streams[4])[1])
+    assert codec.encode(moving_video(7, seed=5), 4) != streams[4]

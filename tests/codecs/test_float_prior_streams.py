@@ -12,13 +12,14 @@ from tiny_conditional import moving_video, tiny_context_codec, tiny_model
 from tiny_intra import tiny_codec as tiny_intra_codec
 from tiny_paper import TINY_PAPER, tiny_paper_codec, tiny_paper_model
 
-from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+from codec_lib.codecs.conditional.codec import ConditionalCodec
 from codec_lib.codecs.conditional.entropy_path import IntegerEntropy
 from codec_lib.codecs.conditional.export import load_parts, round_as_shipped, save_parts
 from codec_lib.codecs.conditional.fit import fit_tables
 from codec_lib.codecs.conditional.fused_path import FusedEntropy
 from codec_lib.codecs.conditional.model import Reference
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.container import NOT_PORTABLE, Packet, read_stream, write_stream
 from codec_lib.entropy.fit import initial_tables

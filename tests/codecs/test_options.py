@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from tiny_conditional import moving_video
 
-from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.options import SETTABLE, parse, refuse, take
 from codec_lib.codecs.protocol import load_codec

@@ -9,7 +9,7 @@ from tiny_conditional import moving_video, tiny_codec, tiny_context_codec
 from tiny_intra import tiny_codec as tiny_intra_codec
 
 from codec_lib.codecs.conditional.account import FRAME_BYTE, HYPER, INTRA, MOTION, STEPS, account, frame_parts, replay
-from codec_lib.codecs.conditional.codec import Structure
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.coder import _ROUNDING_BITS as ROUNDING
 from codec_lib.entropy.container import read_stream

@@ -7,7 +7,7 @@ together from parts:
     contexts     `context`, from the warped frame, or from features aligned scale by scale (`alignment`)
     transforms   contextual encoder and decoder (`contextual`), of `blocks` and `merge`
     priors       integers (`prior`, and `entropy_path` in the form that codes), or floats (`fused_prior`, `fused_path`)
-    streams      `codec`, of `motion_stream` and `latent_stream`
+    streams      `codec`, of `motion_stream` and `latent_stream`; which frames are I frames, and how good (`structure`, `wear`)
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ def load(name: str = "conditional", profile: str | None = None, *, checkpoint: P
     entropy: "integer" (portable streams), "float" (float twins of both codecs), or None: integer where the profile has it.
     device, channels_last: change speed, never symbols. batch: taken for the sake of a common interface; frames go one by one.
     structure: ``intra_period``, ``intra_offset``, ``intra_slope``, ``still_offset``, ``offsets``, ``refresh``, ``cut``, see
-        `codec.Structure`.
+        `structure.Structure`.
     Raises MissingWeights, UsageError.
     """
     from codec_lib.checkpoint import checkpoint_path
     from codec_lib.codecs import intra as intra_room
-    from codec_lib.codecs.conditional.codec import ConditionalCodec, Structure
+    from codec_lib.codecs.conditional.codec import ConditionalCodec
     from codec_lib.codecs.conditional.export import load_parts
     from codec_lib.codecs.conditional.profiles import INTRA_PROFILE, profile_config, require_profile
+    from codec_lib.codecs.conditional.structure import Structure
     from codec_lib.codecs.options import refuse, take
 
     chosen = take(Structure, structure)

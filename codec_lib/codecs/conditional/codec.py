@@ -9,12 +9,11 @@ Learned motion is itself hyper-latents and latents.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from codec_lib.codecs.conditional.config import FRAME_STRIDE
 from codec_lib.codecs.conditional.context import Contexts
@@ -27,6 +26,7 @@ from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_coding import MotionCoder
 from codec_lib.codecs.conditional.motion_stream import FrameMotion, LatticeStream, LearnedStream
 from codec_lib.codecs.conditional.state import Coded, Earlier, State
+from codec_lib.codecs.conditional.structure import Structure, stillness
 from codec_lib.codecs.conditional.wear import Wear
 from codec_lib.codecs.intra.codec import IntraCodec
 from codec_lib.codecs.neural import RDO_WEIGHT, NeuralCodec, Read
@@ -36,51 +36,12 @@ from codec_lib.entropy.container import Packet, StreamHeader, check_digest, late
 from codec_lib.entropy.latent_coder import UNIT
 from codec_lib.entropy.stream_errors import CorruptStream
 from codec_lib.entropy.tables import CodingTables
-from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import relative
 from codec_lib.video.clip import Video
 from codec_lib.video.padding import pad_to_multiple
 
 INTRA_BIT, QUALITY_BITS = 0x80, 0x3F
 assert FRAME_STRIDE == COARSEST
-
-
-@dataclass(frozen=True)
-class Structure:
-    """How an encoder gives out qualities; decoders read them frame by frame and need not know.
-
-    intra_period: frames between I frames; 0: only the first (and where nothing else helps, see ``cut``).
-    intra_offset: how much the quality of I frames is above that asked for.
-    intra_slope: by how much it rises with that asked for; 1: with all of it, 0: it is ``intra_offset`` throughout.
-    still_offset: how much more, where the next frame stands still, in proportion to the share of it that does (`stillness`): what
-        an I frame has is then kept for long.
-    offsets: the same for P frames, by number of the frame modulo their count (hierarchical quality).
-    refresh: an I frame is sent once P frames have lacked so much, in relation to its price; infinite: never. See `Wear`.
-    cut: where the prediction's squared error exceeds this share of the frame's own variance, an I frame is sent instead, as
-        after a cut of scene; infinite: never.
-    """
-
-    intra_period: int = 0
-    intra_offset: int = 14
-    intra_slope: float = 1.0
-    still_offset: int = 9
-    offsets: tuple[int, ...] = (0, 0, 0, 0)
-    refresh: float = math.inf
-    cut: float = 0.5
-
-    def __post_init__(self):
-        if self.intra_period < 0 or not self.offsets or not 0 <= self.intra_slope < math.inf:
-            raise UsageError("intra_period and intra_slope must be 0 or more, offsets at least one number")
-        if not (self.cut > 0 and self.refresh > 0):
-            raise UsageError("cut and refresh must be positive")
-
-    def quality(self, t: int, asked: int, intra: bool, highest: int, still: float = 0.0) -> int:
-        """Quality of frame t. still: share of the next frame that stands still, for an I frame."""
-        if intra:
-            wanted = round(self.intra_slope * asked) + self.intra_offset + round(still * self.still_offset)
-        else:
-            wanted = asked + self.offsets[t % len(self.offsets)]
-        return min(max(wanted, 0), highest)
 
 
 class ConditionalCodec(NeuralCodec):
@@ -107,6 +68,7 @@ class ConditionalCodec(NeuralCodec):
         self.motion_stream = (LatticeStream(motion, c, self.device) if c.motion == "lattice" else
                               LearnedStream(model.flow, motion, tables, c, *how))
         self.structure = structure or self.usual
+        self._first_pass: tuple[Callable, Structure | None, frozenset[int]] = lambda: None, None, frozenset()
         entropy.check()
 
     @property
@@ -120,29 +82,60 @@ class ConditionalCodec(NeuralCodec):
         """See `Codec.encode`. Any size from 1x1 up; sides are padded to multiples of 64, or what the latents ask for, by repeating
         the border."""
         self.check_quality(quality)
+        worn, total = self._worn(video, progress)
         packets = []
-        for t, coded in enumerate(self.code(video, quality)):
+        for t, coded in enumerate(self._pass(video, quality, worn.__contains__)):
             packets.append(Packet(coded.payload, latent_digest(*coded.symbols)))
             if progress:
-                progress(t + 1, len(video))
+                progress(total - len(video) + t + 1, total)
         return self.stream(video, quality, packets)
 
-    @torch.inference_mode()
     def code(self, video: Video, quality: int) -> Iterator[Coded]:
         """Code a clip frame by frame, each from what the decoder will have of the one before."""
-        state, period, best = None, self.structure.intra_period, self.qualities[-1]
+        yield from self._pass(video, quality, self._worn(video)[0].__contains__)
+
+    @torch.inference_mode()
+    def _worn(self, video: Video, progress: Progress | None = None) -> tuple[frozenset[int], int]:
+        """Frames before which P frames are worn (`Structure.refresh`), and how many frames are coded to find them and to code the clip.
+
+        They are found in a first pass at a low quality, so that the same frames are I frames at all qualities, and kept for the clip
+        that was coded last.
+        """
+        clip, structure, found = self._first_pass
+        if self.structure.refresh == math.inf:
+            return frozenset(), len(video)
+        if clip() is video.frames and structure == self.structure:
+            return found, len(video)
+        quality, due = self.qualities[len(self.qualities) // 4], set()
         wear = Wear(self.structure.refresh, (self.config.lambdas(relative(quality, self.config)) / self.config.lambda_low).item())
+
+        def decide(t: int) -> bool:
+            if wear.enough and wear.pays(len(video) - t):
+                due.add(t)
+            return t in due
+
+        for t, coded in enumerate(self._pass(video, quality, decide)):
+            frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
+            bpp = 8 * len(coded.payload) / (video.height * video.width)
+            wear.see(self._lack(frame, coded.state), bpp, coded.state.earlier.from_intra)
+            if progress:
+                progress(t + 1, 2 * len(video))
+        self._first_pass = weakref.ref(video.frames), self.structure, frozenset(due)
+        return frozenset(due), 2 * len(video)
+
+    @torch.inference_mode()
+    def _pass(self, video: Video, quality: int, worn: Callable[[int], bool]) -> Iterator[Coded]:
+        """The frames of a clip, with I frames where ``worn`` asks for them, where the period does, and where nothing else helps."""
+        state, period, best = None, self.structure.intra_period, self.qualities[-1]
         for t in range(len(video)):
             frame = pad_to_multiple(video.frames[t : t + 1], self.config.stride)[0]
-            coded, anew = None, (period and t % period == 0) or (wear.enough and wear.pays(len(video) - t))
-            if state is not None and not anew:
+            coded = None
+            if state is not None and not (period and t % period == 0) and not worn(t):
                 coded = self._code_p(frame, state, self.structure.quality(t, quality, False, best))
             if coded is None:
                 still = self._outlook(*video.frames[t : t + 2]) if t + 1 < len(video) else 0.0
                 coded = self._code_i(frame, self.structure.quality(t, quality, True, best, still), t)
             state = coded.state
-            if wear.refresh < math.inf:
-                wear.see(self._lack(frame, state), 8 * len(coded.payload) / (video.height * video.width), state.earlier.from_intra)
             yield coded
 
     def _outlook(self, frame: Tensor, following: Tensor) -> float:
@@ -258,10 +251,3 @@ class ConditionalCodec(NeuralCodec):
         decoder.check_exhausted()
         return Coded(payload, (*motion.symbols, latents.z, latents.symbols),
                      self._state_p(latents, contexts, motion, state, quality, u))
-
-
-def stillness(frame: Tensor, following: Tensor, cell: int = 16, least: float = 2.0) -> float:
-    """Share of the cells of 16x16 pixels that hardly change from one frame to the next, both uint8 (3, H, W): by less than
-    ``least`` of 255 on average."""
-    change = (frame.float() - following.float()).abs().mean(dim=0)[None, None]
-    return float((F.avg_pool2d(change, cell, ceil_mode=True, count_include_pad=False) < least).float().mean())

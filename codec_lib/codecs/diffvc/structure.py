@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from codec_lib.codecs.conditional.codec import Structure
 from codec_lib.codecs.conditional.lattice import COARSEST, flow_from_nodes
 from codec_lib.codecs.conditional.motion_search import luma, search
 from codec_lib.codecs.conditional.motion_stream import pixels
+from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.layers.warping import warp
 from codec_lib.video.padding import pad_to_multiple
 
