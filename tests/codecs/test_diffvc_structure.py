@@ -79,6 +79,6 @@ def test_a_first_pass_puts_i_frames_into_the_same_places_at_all_qualities():
     assert tiny_diffvc().encode(video, 4) != streams[4]  # another structure
     again = tiny_diffvc()
     again.structure = codec.structure
-    assert again.encode(video, 4) == streams[4] and b"".join(c.payload for c in codec.code(video, 4)) in b"".join(
-        p.payload for p in read_stream(streams[4])[1])
+    assert again.encode(video, 4) == streams[4]
+    assert [c.payload for c in codec.code(video, 4)] == [p.payload for p in read_stream(streams[4])[1]]
     assert codec.encode(moving_video(7, seed=5), 4) != streams[4]
