@@ -1,7 +1,8 @@
 """Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without its parts.
 
 One I frame, then P frames, at each codec's default rates, on the first frames of each clip. BD-rates of DiffVC in every metric
-that can be had here; negative: fewer bits for the same value. Beside VVC also the difference in PSNR at equal rate, since curves in
+that can be had here; negative: fewer bits for the same value. DiffVC's first pass over a clip is in the seconds of encoding of the first
+quality alone, since what it finds is kept. Beside VVC also the difference in PSNR at equal rate, since curves in
 PSNR hardly overlap.
 """
 

@@ -90,8 +90,9 @@ class PerceptualRecipe(ContextualRecipe):
     blended with the last I frame, by gates that stay as they are. net: LPIPS backbone. Raises MissingWeights where it is not there."""
 
     trained_for = (
-        "Trained for LPIPS in the main, which minds lost texture more than bent edges: at low rates fast motion bends straight lines and "
-        "smears people until the next I frame, worse to look at than x265 at the same size, although LPIPS says the opposite."
+        "Trained for LPIPS in the main, which minds lost texture more than bent edges: at low rates what moves fast is smeared until the "
+        "next I frame, which the encoder therefore sends sooner where much moves, and what comes in at the border is a few rows of streaks, "
+        "since P frames hardly spend bits there."
     )
     learning_rate = 4e-4
     clip = 1.0
