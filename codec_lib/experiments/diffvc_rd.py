@@ -1,9 +1,9 @@
 """Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without its parts.
 
-One I frame, then P frames, at each codec's default rates, on the first frames of each clip. BD-rates of DiffVC in every metric
-that can be had here; negative: fewer bits for the same value. DiffVC's first pass over a clip is in the seconds of encoding of the first
-quality alone, since what it finds is kept. Beside VVC also the difference in PSNR at equal rate, since curves in
-PSNR hardly overlap.
+One I frame, then P frames, at each codec's default rates, on the first frames of each clip; DiffVC sends more I frames where P frames
+are worn, which its first pass over a clip finds out (its seconds are in the encoding of the first quality alone, since what it finds is
+kept). BD-rates of DiffVC in every metric that can be had here; negative: fewer bits for the same value. Beside VVC also the difference
+in PSNR at equal rate, since curves in PSNR hardly overlap.
 """
 
 from __future__ import annotations
