@@ -19,6 +19,9 @@ REFRESH = 6
 """Batches between codings of new frames."""
 LEAD, FRAMES = 21, 2
 """P frames that are coded before those that are kept, at most, and how many are kept."""
+SHARES = (-0.2, 1.4)
+"""Range of the I frames' quality in terms of `intra_quality`, wider than the codec was trained in: the encoder gives them from 0 to 35
+levels more, where the codec knew 5 to 27."""
 
 
 class CodedFrames(NamedTuple):
@@ -71,7 +74,7 @@ class Pool:
         lead = self.random.randint(0, max(0, min(LEAD, c.sequences.longest - FRAMES - 1)))
         x, motion = c.batch_of(c.batch, 1 + lead + FRAMES)
         u = torch.tensor([self.random.random() for _ in range(c.batch)], device=x.device)
-        reference, found, r = c.intra_reference(x[0], c.intra_quality(u, self.random.random())), [], ratio(c.model, u)
+        reference, found, r = c.intra_reference(x[0], c.intra_quality(u, self.random.uniform(*SHARES))), [], ratio(c.model, u)
         along = carried(c.model.context.space, reference.x_hat)
         for t in range(1, len(x)):
             coded = c.p_frame(x[t], reference, motion[t - 1], u)

@@ -62,10 +62,13 @@ PIXEL_WEIGHT = 10.0
 TRUE, CODED = 0.1, 0.2
 """Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted
 for that frame the last time."""
+BLURRED = 0.3
+"""Share of the sequences that are put out of focus."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
-ALONE = 2
-"""Of these, as they are drawn, without the last I frame: what stands still should be drawn well too, though gates could hide it."""
+ALONE = 2 / 3
+"""Share of these that is taken as it is drawn, without the last I frame: what stands still should be drawn well too, though gates could
+hide it."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
 
 WHAT = (
@@ -118,7 +121,7 @@ class GeneratorRecipe(Recipe):
         loss, figures = error.mean(), {"error": error.mean().item()}
         if self.perceptual:
             which = torch.randperm(self.batch, generator=self.generator)[:SHOWN]
-            distance, difference = self.distance(y_0[which], coded.picked(which), ALONE)
+            distance, difference = self.distance(y_0[which], coded.picked(which), round(ALONE * len(which)))
             if not self.config.shortcut:  # then what is predicted in much noise says little
                 distance = distance * level(self.schedule.alpha_bar.sqrt(), n[which], error)
             else:
@@ -229,7 +232,7 @@ def train(args, meter) -> Path:
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = training_clips(args, c)
+    sequences = training_clips(args, c, BLURRED)
     codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
