@@ -145,11 +145,12 @@ def load_gates(path: Path, prior: Prior) -> Gates:
     return gates
 
 
-def training_clips(args, config: LatentConfig, blurred: float = 0.0) -> Sequences:
-    """What the command line names, with motion as the encoder would search it at a quarter and at three quarters of the qualities."""
+def training_clips(args, config: LatentConfig, **choices) -> Sequences:
+    """What the command line names, with motion as the encoder would search it at a quarter and at three quarters of the qualities.
+    choices: see `Sequences`."""
     searches = (WEIGHT_TIMES_LAMBDA / config.pixel_lambdas(torch.tensor([0.25, 0.75]))).tolist() if config.motion == "lattice" else ()
-    return Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed, blurred=blurred,
-                     searches=tuple(round(w) for w in searches))
+    return Sequences(args.data, cache=args.out.parent / "cache", crop=args.crop, seed=args.seed,
+                     searches=tuple(round(w) for w in searches), **choices)
 
 
 def squared(difference: Tensor) -> Tensor:

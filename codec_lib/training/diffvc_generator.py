@@ -62,8 +62,8 @@ PIXEL_WEIGHT = 10.0
 TRUE, CODED = 0.1, 0.2
 """Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted
 for that frame the last time."""
-BLURRED = 0.3
-"""Share of the sequences that are put out of focus."""
+CLIPS = {"film_share": 0.7, "varied": True, "blurred": 0.2}
+"""Most sequences are films of photographs: clips of a few dozen scenes are known by heart before texture is learned."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
 ALONE = 2 / 3
@@ -232,7 +232,7 @@ def train(args, meter) -> Path:
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = training_clips(args, c, BLURRED)
+    sequences = training_clips(args, c, **CLIPS)
     codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True

@@ -6,6 +6,7 @@ alone never learns to leave a sharp still picture as it is.
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -24,6 +25,8 @@ SCALES = (1.0, 2.0)
 TURN, ZOOM = 0.6, 0.006
 """Of fast sequences, at most: degrees, and relative change of size, in a frame."""
 MARGIN = 8
+LIGHTER = 0.35
+"""Largest logarithm of the exponent of brightness of a varied photograph."""
 
 
 def film(photograph: Tensor, frames: int, side: int, rng: random.Random) -> tuple[Tensor, Tensor]:
@@ -49,6 +52,14 @@ def film(photograph: Tensor, frames: int, side: int, rng: random.Random) -> tupl
     layer = Layer(np.ascontiguousarray(part.permute(1, 2, 0).numpy()), matrices)
     video = render([layer], (side, side), fps=24, name="film")
     return video.frames, torch.from_numpy(np.stack([_backward(a, b, side) for a, b in zip(matrices, matrices[1:], strict=False)]))
+
+
+def varied(photograph: Tensor, rng: random.Random) -> Tensor:
+    """A photograph, uint8 (3, H, W), turned by quarters, mirrored, and made lighter or darker, as ``rng`` says: texture has no upside."""
+    picture = torch.rot90(photograph, rng.randrange(4), (1, 2))
+    picture = picture.flip(2) if rng.random() < 0.5 else picture
+    gamma = math.exp(rng.uniform(-LIGHTER, LIGHTER))
+    return (255 * (picture.float() / 255).pow(gamma)).round().to(torch.uint8)
 
 
 def _corner(length: int, wanted: float, rng: random.Random) -> int:

@@ -17,7 +17,7 @@ from codec_lib.codecs.conditional.lattice import COARSEST, SPACING, UNIT, lattic
 from codec_lib.codecs.conditional.motion_search import luma, search_each
 from codec_lib.errors import MissingData, UsageError
 from codec_lib.training.data import IMAGE_SUFFIXES, VIDEO_SUFFIXES, load_photographs, training_files
-from codec_lib.training.filmed import film
+from codec_lib.training.filmed import film, varied
 from codec_lib.training.focus import out_of_focus
 from codec_lib.video import read_video
 
@@ -44,14 +44,14 @@ class Sequences:
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
     film_share: share of the sequences that are films of photographs (`film`), where the folders hold any.
-    blurred: share of the sequences that are put out of focus (`out_of_focus`).
+    varied: turn photographs, and make them lighter or darker (`filmed.varied`). blurred: share of the sequences that are put out of focus (`out_of_focus`).
     searches: weights of the motion searches (see `motion_search.search`), for qualities from low to high; none: no motion is wanted.
     Raises MissingData if there is no clip.
     """
 
     def __init__(self, folders: list[Path], cache: Path, crop: int = 256, seed: int = 0, search: bool = True,
-                 film_share: float = 0.35, blurred: float = 0.0, searches: tuple[float, ...] = FIELD_WEIGHTS,
-                 progress: Callable[[int, int], None] | None = None):
+                 film_share: float = 0.35, varied: bool = False, blurred: float = 0.0,
+                 searches: tuple[float, ...] = FIELD_WEIGHTS, progress: Callable[[int, int], None] | None = None):
         if crop < 64 or crop % 64:
             raise UsageError(f"crops have sides that are multiples of 64, and {crop} is none: give another --crop")
         self.crop, self.random, self.clips, self.fields = crop, random.Random(seed), [], len(searches)
@@ -67,12 +67,13 @@ class Sequences:
                               "give folders of clips with --data")
         self.weights = [len(c.frames) for c in self.clips]
         self.photographs = load_photographs(training_files(folders, IMAGE_SUFFIXES), crop)
-        self.film_share, self.blurred = film_share if self.photographs else 0.0, blurred
+        self.film_share, self.varied, self.blurred = film_share if self.photographs else 0.0, varied, blurred
 
     def described(self) -> str:
         """One sentence for the model card."""
+        turned = ", turned by quarters and made lighter or darker" if self.varied else ""
         blurred = f" {100 * self.blurred:.0f} % of them are put out of focus." if self.blurred else ""
-        return (f"{len(self.clips)} video clips, {sum(self.weights)} frames, and films of {len(self.photographs)} photographs, "
+        return (f"{len(self.clips)} video clips, {sum(self.weights)} frames, and films of {len(self.photographs)} photographs{turned}, "
                 f"{100 * self.film_share:.0f} % of the sequences.{blurred} No clip of a folder named \"dev\" was used.")
 
     @property
@@ -108,7 +109,9 @@ class Sequences:
         return f, clip.motion[start : start + length - 1, :, :, rows, columns]
 
     def _film(self, length: int) -> tuple[Tensor, Tensor]:
-        f, m = film(self.random.choice(self.photographs), length, self.crop, self.random)
+        photograph = self.random.choice(self.photographs)
+        photograph = varied(photograph, self.random) if self.varied else photograph
+        f, m = film(photograph, length, self.crop, self.random)
         return f, m[:, None].repeat(1, self.fields, 1, 1, 1)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from codec_lib.codecs.conditional.lattice import flow_from_nodes
 from codec_lib.layers.warping import warp
 from codec_lib.training import filmed
-from codec_lib.training.filmed import film
+from codec_lib.training.filmed import film, varied
 from codec_lib.training.sequences import Sequences
 from codec_lib.video import Video, write_video
 
@@ -42,6 +42,27 @@ def test_some_films_stand_still_and_some_run(photograph):
         speeds.append(motion[..., 4, 4].float().norm().item() / 8)
     assert sum(s == 0 for s in speeds) >= 5
     assert max(speeds) > filmed.SLOW_SPEED and max(speeds) < 1.5 * filmed.FAST_SPEED
+
+
+def test_varied_photographs_are_turned_and_mirrored_in_all_eight_ways(photograph, monkeypatch):
+    monkeypatch.setattr(filmed, "LIGHTER", 0.0)
+    ways = [torch.rot90(m, k, (1, 2)) for m in (photograph, photograph.flip(2)) for k in range(4)]
+    found = [[torch.equal(other, way) for way in ways] for other in (varied(photograph, random.Random(seed)) for seed in range(60))]
+    assert all(sum(which) == 1 for which in found)
+    assert all(any(which) for which in zip(*found, strict=True))
+
+
+def test_varied_photographs_are_lighter_and_darker(photograph):
+    values = photograph.flatten().sort().values.float() / 255
+    exponents = []
+    for seed in range(30):
+        other = varied(photograph, random.Random(seed))
+        assert other.dtype == torch.uint8
+        changed = other.flatten().sort().values.float() / 255
+        middle = len(values) // 2
+        exponents.append((changed[middle].log() / values[middle].log()).item())
+        assert torch.allclose(changed, values.pow(exponents[-1]), atol=0.02)  # one curve for all pixels
+    assert min(exponents) < 0.9 and max(exponents) > 1.1
 
 
 def test_batches_hold_clips_and_films(photograph, tmp_path):
