@@ -9,8 +9,8 @@ import math
 import random
 
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
-from torch.nn import functional as F
 
 LEAST, MOST = 1.0, 6.0
 """Standard deviation of the blur in pixels."""
@@ -22,16 +22,8 @@ def out_of_focus(frames: Tensor, rng: random.Random) -> Tensor:
     """Blur frames, uint8 (T, 3, H, W), as far as ``rng`` says, the same in all of them: same shape and type. Motion stays what it was."""
     sigma = math.exp(rng.uniform(math.log(LEAST), math.log(MOST)))
     x = frames.float()
-    return (x + _where(*frames.shape[-2:], rng) * (blurred(x, sigma) - x)).round().clamp(0, 255).to(torch.uint8)
-
-
-def blurred(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of pictures (N, C, H, W), mirrored at the border. sigma: in pixels."""
-    reach = min(math.ceil(3 * sigma), min(x.shape[-2:]) - 1)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=x.dtype) / sigma).square())
-    kernel = kernel / kernel.sum()
-    planes = F.pad(x.flatten(0, 1)[:, None], (reach,) * 4, mode="reflect")
-    return F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1)).view(x.shape)
+    blurred = torch.from_numpy(gaussian_filter(x.numpy(), (0, 0, sigma, sigma), mode="mirror"))
+    return (x + _where(*frames.shape[-2:], rng) * (blurred - x)).round().clamp(0, 255).to(torch.uint8)
 
 
 def _where(height: int, width: int, rng: random.Random) -> Tensor:

@@ -44,7 +44,8 @@ class Sequences:
     pixels, a multiple of 64. Frames are cropped to sides that are multiples of 64.
     search: compute fields that are not in the cache; without it, clips without fields are left out.
     film_share: share of the sequences that are films of photographs (`film`), where the folders hold any.
-    varied: turn photographs, and make them lighter or darker (`filmed.varied`). blurred: share of the sequences that are put out of focus (`out_of_focus`).
+    varied: turn photographs, and make them lighter or darker (`filmed.varied`).
+    blurred: share of the sequences that are put out of focus (`out_of_focus`).
     searches: weights of the motion searches (see `motion_search.search`), for qualities from low to high; none: no motion is wanted.
     Raises MissingData if there is no clip.
     """
