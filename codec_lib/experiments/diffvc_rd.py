@@ -22,7 +22,7 @@ PAPER = {metric: asdict(cell(f"diffvc.table3/diffvc/{metric}")) for metric in ("
 
 CODEC = label("diffvc", "lab")
 BACKBONE = label("diffvc:diffusion=false", "mse")
-"""The contextual codec as it is before any training for LPIPS, its latents shown as they are."""
+"""The contextual codec with nothing trained for LPIPS in it, I frames included, its latents shown as they are."""
 PLAIN = label("diffvc:diffusion=false", "lab")
 """The streams of DiffVC, their latents shown as they are."""
 UNDRAWN = label("diffvc:steps=0", "lab")

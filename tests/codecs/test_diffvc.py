@@ -20,6 +20,7 @@ from codec_lib.codecs.diffvc.export import (
     made,
     save_codec,
     save_generator,
+    stream_digest,
 )
 from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.diffvc.picture import Gates
@@ -132,6 +133,9 @@ def test_checkpoints_give_back_what_was_saved(tmp_path):
     parts = load_codec_parts(file, tiny_autoencoder())
     assert parts.needs == {"vae": "0a0b0c0d"} and parts.intra == "01020304" and parts.digest.hex() == digest[:8]
     assert parts.model.config == SMALL
+    assert stream_digest(parts, bytes.fromhex("01020304")) == parts.digest
+    others = [stream_digest(parts, bytes([n] * 4)) for n in (1, 2)]
+    assert len({parts.digest, *others}) == 3 and all(len(d) == 4 for d in others), "another I-frame codec is another codec"
     denoiser, control, prompt = tiny_networks()
     config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, prior="aa", codec="bb", gates=True)
     torch.nn.init.normal_(denoiser.empty)

@@ -9,7 +9,7 @@ from tiny_conditional import moving_video
 
 from codec_lib.checkpoint import checkpoint_path, file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc
-from codec_lib.codecs.diffvc.config import INTRA, STEPS
+from codec_lib.codecs.diffvc.config import STEPS
 from codec_lib.codecs.diffvc.export import GENERATOR
 from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.protocol import load_codec
@@ -63,22 +63,23 @@ def test_more_quality_costs_more_and_shows_more():
     assert sorted(map(len, streams)) == [*map(len, streams)] and sorted(errors, reverse=True) == errors
 
 
-@pytest.mark.parametrize("profile", ["lab", "mse"])
-def test_checkpoints_name_what_they_were_trained_with(profile):
-    vae, unet = (file_sha256(checkpoint_path(name, "lab"))[:8] for name in ("vae", "unet"))
-    config = load_checkpoint(checkpoint_path(GENERATOR, profile), GENERATOR)[1]
-    assert (config["prior"], config["codec"]) == (unet, file_sha256(checkpoint_path("diffvc", profile))[:8])
-    config = load_checkpoint(checkpoint_path("diffvc", profile), "diffvc")[1]
-    assert (config["needs"]["vae"], config["intra"]) == (vae, file_sha256(checkpoint_path("intra", INTRA[profile]))[:8])
+def test_checkpoints_name_what_they_were_trained_with():
+    vae, unet, intra = (file_sha256(checkpoint_path(name, "lab"))[:8] for name in ("vae", "unet", "intra"))
+    config = load_checkpoint(checkpoint_path(GENERATOR, "lab"), GENERATOR)[1]
+    assert (config["prior"], config["codec"]) == (unet, file_sha256(checkpoint_path("diffvc", "lab"))[:8])
+    config = load_checkpoint(checkpoint_path("diffvc", "lab"), "diffvc")[1]
+    assert (config["needs"]["vae"], config["intra"]) == (vae, intra)
 
 
-def test_one_for_squared_error_and_one_for_lpips(tiny_file):
-    """Neither decodes the other's streams, and it says so."""
-    mse, video = load_codec("diffvc:diffusion=false@mse"), read_video(tiny_file)
+def test_one_with_i_frames_for_squared_error_and_one_for_lpips(tiny_file):
+    """The weights of P frames are the same. Neither decodes the other's streams, and it says so."""
+    lab, mse, video = load_codec("diffvc:diffusion=false"), load_codec("diffvc:diffusion=false@mse"), read_video(tiny_file)
     stream = mse.encode(video, 20)
     assert read_header(stream).profile == "mse" and mse.decode(stream).frames.shape == video.frames.shape
+    assert mse.checkpoint.hex() == file_sha256(checkpoint_path("diffvc", "lab"))[:8] != lab.checkpoint.hex()
+    assert mse.intra.checkpoint != lab.intra.checkpoint
     with pytest.raises(ForeignStream, match="diffvc@mse"):
-        load_codec("diffvc:diffusion=false").decode(stream)
+        lab.decode(stream)
 
 
 def test_without_a_generator_decoded_latents_are_still_shown(tmp_path):

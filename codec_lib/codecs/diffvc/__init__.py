@@ -34,38 +34,37 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     from codec_lib.checkpoint import checkpoint_path, file_sha256
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.diffvc.codec import DiffVCCodec
-    from codec_lib.codecs.diffvc.config import INTRA, STEPS, size_of
-    from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator
+    from codec_lib.codecs.diffvc.config import STEPS, resolve
+    from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator, stream_digest
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
     from codec_lib.codecs.diffvc.structure import LatentStructure
     from codec_lib.codecs.options import refuse, take
 
     profile = profile or "lab"
-    size, loop = size_of(profile)
+    size, i_profile, loop = resolve(profile)
     if name.partition(":")[2]:
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
         raise UsageError(f"entropy path '{entropy}' does not exist: choose integer or float")
-    if profile in STEPS:
-        options.setdefault("steps", STEPS[profile])
+    if size in STEPS and not loop:
+        options.setdefault("steps", STEPS[size])
     sampling, structure = take(Sampling, options), take(LatentStructure, options)
     refuse(options, "diffvc", LatentStructure, Sampling)
     if loop and (not diffusion or sampling != Sampling()):
         raise UsageError(f"profile {profile} draws every frame as its encoder did: a viewer has no choice of how, leave settings out")
     found = find_prior(size, prior)
     parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", size), found.autoencoder(), entropy)
-    i_codec = intra_room.load("intra", INTRA[size], checkpoint=intra, entropy=entropy or "integer", device=device,
+    i_codec = intra_room.load("intra", i_profile, checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
-    for what, wanted, there in (("intra", parts.intra, i_codec.checkpoint.hex()), ("vae", parts.needs["vae"], found.vae_digest)):
-        if wanted != there:
-            raise MissingWeights(f"this codec was trained with {what} checkpoint {wanted}, and {there} is there: get that one, or train "
-                                 "diffvc again")
+    if parts.needs["vae"] != found.vae_digest:
+        raise MissingWeights(f"this codec was trained with vae checkpoint {parts.needs['vae']}, and {found.vae_digest} is there: get that "
+                             "one, or train diffvc again")
     shown = None
     if diffusion:
         denoiser = found.denoiser()
         path = Path(generator) if generator else checkpoint_path(GENERATOR, size)
         control, prompt, gates = load_generator(path, denoiser, found, parts.digest.hex())
         shown = Generator(denoiser, control, prompt, sampling, gates, file_sha256(path)[:8])
-    return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, parts.digest, generator=shown,
+    return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, stream_digest(parts, i_codec.checkpoint), generator=shown,
                        loop=loop, profile=profile, device=device, channels_last=channels_last, structure=structure)

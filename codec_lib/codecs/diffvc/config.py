@@ -58,43 +58,42 @@ class LatentConfig(ConditionalConfig):
 
 PROFILES = {
     "lab": LatentConfig(),
-    "mse": LatentConfig(),
     "paper": LatentConfig(**asdict(DCVC_DC) | {
         "signal_channels": 4, "signal_stride": 8, "latent_stride": 32,
         "lambda_low": LatentConfig.lambda_low, "lambda_high": LatentConfig.lambda_high}),
 }
-"""`lab` and `mse` are of one size: `mse` is trained for squared error throughout, as papers.md 1.5 has it, and `lab` goes on from it for
-LPIPS, in P frames and in I frames.
+"""Sizes of the contextual codec, which is trained for squared error, as papers.md 1.5 has it.
 
 `paper`: DCVC-DC's networks with Stable Diffusion's latents (4 channels at 1/8) in place of frames, so that contexts C0, C1, C2 lie
 at 1/8, 1/16 and 1/32; symbols at 1/32, where a cell holds 64 numbers of the latent, and motion as a learned flow, found in
 pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers.md 1.1): this is the reading with fewest changes,
 and its widths and strides are fields."""
-BEGUN_WITH = {"lab": "mse"}
-"""The profile with whose weights the training of another begins."""
+WEIGHTS = {"mse": "lab"}
+"""The size, and weights, of a profile that has none of its own. In `mse` nothing is trained for LPIPS but the generator: its I frames are
+those of least squared error. So its plain pictures are DiffVC's backbone before anyone has thought of viewers."""
 INTRA = {"lab": "perceptual", "mse": INTRA_PROFILE, "paper": INTRA_PROFILE}
-"""Profile of the `intra` codec that codes the I frames."""
-STEPS = {"lab": 10, "mse": 10}
-"""Steps N in which a profile draws if nothing is said, where they are not the paper's fifty. With a generator that was trained and did
+"""Profile of the `intra` codec that codes the I frames. The contextual codec was trained with those of `INTRA_PROFILE`."""
+STEPS = {"lab": 10}
+"""Steps N in which a size draws if nothing is said, where they are not the paper's fifty. With a generator that was trained and did
 not ship, on P frames of two dev clips at two qualities, ten steps had 1 to 11 % less LPIPS than fifty, half of them reused in either;
 they are a fifth of the calls."""
 LOOP = "-loop"
 """What is added to a profile's name where the generator stands inside the coding loop."""
 
 
-def size_of(profile: str) -> tuple[str, bool]:
-    """Name of the size, a key of `PROFILES`, and whether the generator is in the loop. Raises UsageError for a profile that does
-    not exist."""
-    size = profile.removesuffix(LOOP)
-    if size not in PROFILES:
-        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(PROFILES)}, with {LOOP} added for the generator in "
+def resolve(profile: str) -> tuple[str, str, bool]:
+    """Size of a profile, a key of `PROFILES`; profile of its I frames; and whether the generator is in the loop. Raises UsageError for a
+    profile that does not exist."""
+    name = profile.removesuffix(LOOP)
+    if name not in INTRA:
+        raise UsageError(f"diffvc has no profile '{profile}': choose from {', '.join(INTRA)}, with {LOOP} added for the generator in "
                          "the coding loop")
-    return size, size != profile
+    return WEIGHTS.get(name, name), INTRA[name], name != profile
 
 
 def require_size(profile: str) -> str:
     """The profile again, if it can be trained. Raises UsageError for one that does not exist or has no weights of its own."""
-    size, loop = size_of(profile)
-    if loop:
+    size = resolve(profile)[0]
+    if size != profile:
         raise UsageError(f"profile {profile} has the weights of {size}: train that")
     return size

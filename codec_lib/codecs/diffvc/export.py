@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,12 @@ def save_codec(path: Path, model: ConditionalModel, tables: CodingTables, motion
 def load_codec_parts(path: Path, autoencoder: Autoencoder, entropy: str | None = None) -> Parts:
     """Read the contextual codec. Raises what `conditional.export.load_parts` raises."""
     return load_conditional_parts(path, entropy, KIND, LatentConfig, partial(Latents, autoencoder))
+
+
+def stream_digest(parts: Parts, intra: bytes) -> bytes:
+    """What streams name, four bytes: the contextual codec's digest, which stands for the I-frame codec that it was trained with too; with
+    another one, of digest ``intra``, that of both."""
+    return parts.digest if intra.hex() == parts.intra else hashlib.sha256(parts.digest + intra).digest()[:4]
 
 
 def made(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None = None) -> tuple[Control, nn.Module | None]:

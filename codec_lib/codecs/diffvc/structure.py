@@ -41,10 +41,11 @@ class LatentStructure(Structure):
     refresh: as in `Structure`. What P frames lack is `coarse_error` of their decoded picture: each takes the way through the autoencoder,
         and what is carried along of the I frame fits less and less.
 
-    Tried on 25 frames of dev clips at quality 12, with nothing drawn, against an I frame sent by the latent's error and offset by 21 or 35.
-    Parkour, where everything moves, had LPIPS 0.196 at 0.032 bpp and was smeared; so it has 0.200 at 0.0285 with ``refresh`` 2 and
-    0.211 at 0.0261 with 3, 0.8 and 0.7 dB more, and its lines are straight. Cows, whose I frames cost as much as 100 P frames, is as before
-    with 3, which sends none but the first, 0.154 at 0.027, and with 2 has 0.140 at 0.0515.
+    Tried on 25 frames of dev clips at quality 12, with nothing drawn and P frames by weights that were tuned for LPIPS, against an I frame
+    sent by the latent's error and offset by 21 or 35. Parkour, where everything moves, had LPIPS 0.196 at 0.032 bpp and was smeared; so
+    it has 0.200 at 0.0285 with ``refresh`` 2 and 0.211 at 0.0261 with 3, 0.8 and 0.7 dB more, and its lines are straight. Cows, whose I
+    frames cost as much as 100 P frames, is as before with 3, which sends none but the first, 0.154 at 0.027, and with 2 has 0.140 at
+    0.0515.
 
     Latents are harder to predict than pixels. Their prediction's squared error was 0.01 to 0.68 of their variance within a scene,
     most at the lowest quality, and 0.99 to 3.3 after a cut (hence ``cut``): six frames of each of eight dev clips, and six pairs of them
