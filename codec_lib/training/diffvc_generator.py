@@ -62,11 +62,9 @@ PIXEL_WEIGHT = 10.0
 TRUE, CODED = 0.1, 0.2
 """Shares of the samples whose noisy latent is made from the truth and from the decoded latent; the others' is from what was predicted
 for that frame the last time."""
-CLIPS = {"film_share": 0.7, "varied": True, "blurred": 0.2}
-"""Most sequences are films of photographs: clips of a few dozen scenes are known by heart before texture is learned."""
 SHOWN = 6
 """Samples of a batch whose LPIPS is taken."""
-ALONE = 2 / 3
+ALONE = 1 / 3
 """Share of these that is taken as it is drawn, without the last I frame: what stands still should be drawn well too, though gates could
 hide it."""
 VALIDATED_AT = (50, 200, 400, 600, 800, 1000)
@@ -232,7 +230,7 @@ def train(args, meter) -> Path:
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = training_clips(args, c, **CLIPS)
+    sequences = training_clips(args, c)
     codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
