@@ -223,14 +223,14 @@ def default_prompt(size: str) -> str:
     return "text" if size == "paper" else "learned"
 
 
-def train(args, meter) -> Path:
-    """Train the diffusion decoder as the command line asks, and write checkpoint and card."""
+def train(args, meter, recipe_class: type[GeneratorRecipe] = GeneratorRecipe, **choices) -> Path:
+    """Train the diffusion decoder as the command line asks, by ``recipe_class``, and write checkpoint and card. choices: see `Sequences`."""
     size, kind = parts_of(args.profile)
     prior, intra_path = find_prior(size, args.prior), args.intra or checkpoint_path("intra", INTRA[size])
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
     c = parts.model.config
-    sequences = training_clips(args, c)
+    sequences = training_clips(args, c, **choices)
     codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
     codec.model = trainable(parts)
     codec.model.quantise = True
@@ -240,11 +240,11 @@ def train(args, meter) -> Path:
     config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=ours, gates=ours, low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())
     net = "squeeze" if metric("lpips").available() is None else None
-    recipe = GeneratorRecipe(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)
+    recipe = recipe_class(codec, denoiser, config, batch=args.batch, seed=args.seed, folder=prior.folder, net=net)
     if args.start:
         start_from(recipe, args.start.name, *load_generator(args.start, denoiser, prior, None))
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
-    path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"
+    path = args.checkpoint or args.out / f"{GENERATOR}-{args.profile}.safetensors"
     recipe.model.cpu()
     save_generator(path, config, denoiser, *(recipe.model[n] if n in recipe.model else None for n in ("control", "prompt", "gates")))
     notes = [args.note, "" if net else "Trained without LPIPS, whose backbone was not there."]

@@ -11,7 +11,8 @@ from codec_lib.errors import UsageError
 
 RECIPES = {"intra": "codec_lib.training.intra", "conditional": "codec_lib.training.conditional",
            "vae": "codec_lib.training.autoencoder", "unet": "codec_lib.training.denoiser",
-           "diffvc": "codec_lib.training.diffvc", "diffvc-generator": "codec_lib.training.diffvc_generator"}
+           "diffvc": "codec_lib.training.diffvc", "diffvc-generator": "codec_lib.training.diffvc_generator",
+           "diffvc-gates": "codec_lib.training.diffvc_gates"}
 """What can be trained; each module offers train(arguments, progress) -> Path of the checkpoint. One with choices also offers
 with_options(profile, ["NAME=VALUE", ...]) -> name of the profile that makes them."""
 

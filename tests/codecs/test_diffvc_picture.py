@@ -18,7 +18,7 @@ def some_carried(count: int = 1, history: float = 0.0) -> Carried:
 
 
 def believing(*logits: float) -> Gates:
-    """Gates with g_t and h_t of these logits everywhere: a large amount for all of it, a large negative one for nothing."""
+    """Gates with g_t, h_t and k_t of these logits everywhere: a large amount for all of it, a large negative one for nothing."""
     gates = Gates().eval()
     with torch.no_grad():
         gates.conv_out.bias.copy_(torch.tensor(logits))
@@ -56,14 +56,15 @@ def test_history_is_how_far_and_how_long_a_place_has_come():
 def test_gates_begin_by_believing_the_detail_and_learn_what_to_look_at():
     gates, of = Gates(), some_carried(2, history=3.0)
     drawn, decoded = torch.rand(2, 2, 3, 16, 16)
-    g, h = gates.beliefs(drawn, decoded, of)
+    g, h, k = gates.beliefs(drawn, decoded, of)
     assert torch.allclose(g, torch.full((2, 1, 16, 16), 0.9526), atol=1e-4) and torch.allclose(g + h, torch.ones_like(g), atol=1e-6)
+    assert torch.equal(g, k)
     torch.nn.init.normal_(gates.conv_out.weight)
     found = torch.cat(gates.beliefs(drawn, decoded, of))
     assert found.min() > 0 and found.max() < 1
     for other in ((drawn + 0.3, decoded, of), (drawn, decoded + 0.3, of), (drawn, decoded, of._replace(detail=of.detail + 0.3)),
                   (drawn, decoded, of._replace(smooth=of.smooth + 0.3)), (drawn, decoded, of._replace(history=of.history + 5))):
-        for a, b in zip(found.chunk(2), gates.beliefs(*other), strict=True):
+        for a, b in zip(found.chunk(3), gates.beliefs(*other), strict=True):
             assert not torch.allclose(a, b)
 
 
@@ -77,12 +78,12 @@ def test_gates_cannot_alternate_between_pixels():
         assert torch.allclose(inside, inside[..., :1, :1].expand_as(inside), atol=1e-6)
 
 
-@pytest.mark.parametrize(("detail", "rest"), [(30.0, -30.0), (-30.0, -30.0), (30.0, 30.0), (0.0, 0.0)])
-def test_shown_is_a_blend_of_what_was_drawn_and_what_came_along(detail, rest):
+@pytest.mark.parametrize("logits", [(30.0, -30.0, 30.0), (-30.0, -30.0, 30.0), (-30.0, -30.0, -30.0), (30.0, 30.0, 0.0), (0.0, 0.0, 0.0)])
+def test_shown_is_a_blend_of_what_was_drawn_and_what_came_along(logits):
     """The equations of `picture`, frame by frame, at the gates' ends and between."""
     codec = tiny_diffvc()
-    codec.generator.gates = believing(detail, rest)
-    g, h = torch.tensor([detail, rest]).sigmoid()
+    codec.generator.gates = believing(*logits)
+    g, h, k = torch.tensor(logits).sigmoid()
     states = decoded(codec, codec.encode(moving_video(4), 9)).states
     drawn, real, space = [], codec.generator.latent, codec.context.space
     codec.generator.latent = lambda *args: drawn.append(real(*args)) or drawn[-1]
@@ -95,14 +96,15 @@ def test_shown_is_a_blend_of_what_was_drawn_and_what_came_along(detail, rest):
                 d_t = state.frame / 255 - s_t
                 continue
             s_t, d_t = warp(s_t, state.flow, "spline"), warp(d_t, state.flow, "spline")
-            alone = space.picture(drawn.pop(0))
-            expected = alone + g * d_t + h * (s_t - alone)
+            plain, alone = state.frame / 255, space.picture(drawn.pop(0))
+            base = plain + k * (alone - plain)
+            expected = base + g * d_t + h * (s_t - base)
             assert (picture.float() - 255 * expected.clamp(0, 1)).abs().max() <= 0.51
 
 
 def test_the_gates_see_the_picture_of_the_decoded_latent():
     codec, seen = tiny_diffvc(), []
-    codec.generator.gates = believing(3.0, -3.0)
+    codec.generator.gates = believing(3.0, -3.0, 3.0)
     real = codec.generator.gates.forward
     codec.generator.gates.forward = lambda drawn, decoded, of: seen.append(decoded) or real(drawn, decoded, of)
     states = decoded(codec, codec.encode(moving_video(3), 9)).states
@@ -115,7 +117,7 @@ def test_the_gates_see_the_picture_of_the_decoded_latent():
 def test_gates_change_what_is_shown_of_p_frames_and_nothing_else():
     video, codec, other = moving_video(3), tiny_diffvc(), tiny_diffvc()
     stream = codec.encode(video, 9)
-    other.generator.gates = believing(3.0, -3.0)
+    other.generator.gates = believing(3.0, -3.0, 3.0)
     a, b = codec.decode(stream).frames, other.decode(stream).frames
     assert torch.equal(a[0], b[0]) and not torch.equal(a[1:], b[1:])
     assert other.encode(video, 9) == stream
@@ -123,7 +125,7 @@ def test_gates_change_what_is_shown_of_p_frames_and_nothing_else():
 
 def test_a_viewer_may_leave_the_i_frame_out():
     video, codec, none = moving_video(3), tiny_diffvc(), tiny_diffvc()
-    codec.generator.gates = believing(3.0, 0.0)
+    codec.generator.gates = believing(3.0, 0.0, 3.0)
     stream = codec.encode(video, 9)
     with_it = codec.decode(stream).frames
     codec.generator.sampling = replace(codec.generator.sampling, detail=False)
@@ -133,7 +135,7 @@ def test_a_viewer_may_leave_the_i_frame_out():
 
 def test_latents_that_are_known_are_shown_in_another_way_and_not_drawn_again(monkeypatch):
     codec = tiny_diffvc()
-    codec.generator.gates = believing(3.0, 0.0)
+    codec.generator.gates = believing(3.0, 0.0, 3.0)
     both = codec.generator.sampling
     alone = replace(both, detail=False)
     of = decoded(codec, codec.encode(moving_video(3), 9))
@@ -147,7 +149,7 @@ def test_latents_that_are_known_are_shown_in_another_way_and_not_drawn_again(mon
 
 def test_in_the_loop_the_encoder_shows_as_the_decoder_does():
     codec = tiny_diffvc(loop=True)
-    codec.generator.gates = believing(3.0, 0.0)
+    codec.generator.gates = believing(3.0, 0.0, 3.0)
     video, shown = moving_video(3), []
     for coded in codec.code(video, 9):
         shown.append(coded.state.frame)

@@ -1,5 +1,6 @@
 """DiffVC's recipes: from the command line to a codec that codes and shows."""
 
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,16 +13,17 @@ from codec_lib import checkpoint
 from codec_lib.checkpoint import file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc as room
 from codec_lib.codecs.diffvc.config import PROFILES
-from codec_lib.codecs.diffvc.export import UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
+from codec_lib.codecs.diffvc.export import GENERATOR, UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
 from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
 from codec_lib.diffusion.denoiser import Denoiser, save_denoiser
 from codec_lib.entropy.fit import initial_tables
-from codec_lib.errors import UsageError
-from codec_lib.training import conditional
+from codec_lib.errors import MissingWeights, UsageError
+from codec_lib.training import conditional, diffvc_generator
 from codec_lib.training.coded_frames import FRAMES, Pool
 from codec_lib.training.diffvc import ContextualRecipe, squared
+from codec_lib.training.diffvc_gates import GatesRecipe
 from codec_lib.training.diffvc_generator import (
     CODED,
     TRUE,
@@ -48,6 +50,7 @@ def data(tmp_path, monkeypatch):
     save_denoiser(tmp_path / "unet-lab.safetensors", Denoiser(TINY_UNET))
     monkeypatch.setitem(PROFILES, "lab", SMALL)
     monkeypatch.setattr(conditional, "FIT_CLIPS", 2)
+    monkeypatch.setattr(diffvc_generator, "load_lpips", lambda net: Distance())
     return tmp_path
 
 
@@ -89,13 +92,12 @@ def digests(data):
     return [file_sha256(data / f"{name}-lab.safetensors")[:8] for name in ("intra", "vae", "unet")]
 
 
-def recipe(data, perceptual=False, stem=8, **options):
+def recipe(data, perceptual=False, stem=8, made_by=GeneratorRecipe, **options):
     sequences = Sequences([data / "clips"], cache=data / "cache", crop=64)
     codec = ContextualRecipe(sequences, tiny_intra_model(), tiny_autoencoder(), SMALL, batch=2)
     torch.manual_seed(0)
     config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], stem, **options)
-    made = GeneratorRecipe(codec, Denoiser(TINY_UNET), config, batch=4, net=None)
-    made.lpips = Distance() if perceptual else None
+    made = made_by(codec, Denoiser(TINY_UNET), config, batch=4, net="squeeze" if perceptual else None)
     return made
 
 
@@ -142,6 +144,33 @@ def test_gates_learn_while_the_autoencoder_stays(data, tmp_path):
     changed = changed_by_training(made, tmp_path / "run")
     assert {"gates.conv_in.weight", "gates.conv_out.weight", "control.shortcut.weight"} <= changed
     assert all(torch.equal(a, b) for a, b in zip(before, made.pool.codec.autoencoder.parameters(), strict=True))
+
+
+def test_gates_alone_learn_once_the_generator_draws(data, tmp_path):
+    made = recipe(data, perceptual=True, made_by=GatesRecipe, shortcut=True, gates=True)
+    changed = changed_by_training(made, tmp_path / "run")
+    assert "gates.conv_out.weight" in changed and all(n.startswith("gates.") for n in changed)
+    with pytest.raises(UsageError, match="has no gates"):
+        recipe(data, perceptual=True, made_by=GatesRecipe, shortcut=True)
+    with pytest.raises(MissingWeights, match="backbone is not there"):
+        recipe(data, made_by=GatesRecipe, gates=True)
+
+
+def test_gates_are_trained_for_a_generator_that_is_there(cli, data, monkeypatch):
+    monkeypatch.setattr(diffvc_generator, "metric", lambda name: SimpleNamespace(available=lambda: None))
+    save_codec(data / "diffvc-lab.safetensors", tiny_latent_model(), initial_tables(), tiny_motion(), *digests(data)[:2])
+    made = recipe(data, stem=96, shortcut=True, gates=True, low=0.5, high=2.0, codec="another", prior=digests(data)[2])
+    save_generator(data / "g.safetensors", made.config, *(made.model[n] for n in ("denoiser", "control", "prompt", "gates")))
+    train = ("train", "diffvc-gates", "--data", data / "clips", "--crop", 64, "--steps", 1, "--batch", 1, "--out", data / "runs" / "g")
+    ran = cli(*train)
+    assert ran.status == 2 and "name it with --start FILE" in ran.err
+    ran = cli(*train, "--start", data / "g.safetensors")
+    assert ran.status == 0, ran.err
+    trained = data / "runs" / "g" / f"{GENERATOR}-lab.safetensors"
+    before, after = (load_checkpoint(p, GENERATOR)[0] for p in (data / "g.safetensors", trained))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[n], after[n]) for n in before if not n.startswith("gates."))
+    assert file_sha256(data / "g.safetensors") in trained.with_suffix(".md").read_text()
 
 
 def test_the_distance_is_that_of_what_a_viewer_is_shown(data):
