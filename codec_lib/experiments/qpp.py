@@ -8,10 +8,10 @@ One model, the same streams, drawn with five prompts:
     random     r of a quality drawn at random for every frame
     wrong      r of the quality at the other end of the range
 
-and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. What was drawn is shown as it
-is, as in the paper: the lab's blend with the last I frame does not depend on prompts. BD-rates are those of the right prompt against
-each of the others, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the qualities of one model are
-spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
+and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. What was drawn is measured as
+it is, as in the paper, and blended with the last I frame, as the lab shows it. BD-rates are those of the right prompt against each of
+the others, either way, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the qualities of one model
+are spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ def prompts(codec: DiffVCCodec) -> dict[str, nn.Module]:
     }
 
 
-def named(prompt: str) -> str:
+def named(prompt: str, blended: bool = False) -> str:
     """The label of a way of prompting."""
-    return label(f"diffvc:{prompt}", "lab")
+    return label(f"diffvc:{prompt}{'+blended' * blended}", "lab")
 
 
-RIGHT = named("right")
-OTHERS = tuple(named(p) for p in ("without", "zero", "random", "wrong", ALONE))
+INSTEAD = ("without", "zero", "random", "wrong", ALONE)
+RIGHT, RIGHT_BLENDED = named("right"), named("right", blended=True)
+OTHERS, OTHERS_BLENDED = (tuple(named(p, blended) for p in INSTEAD) for blended in (False, True))
 
 
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, checkpoints: Path | None = None,
@@ -106,11 +107,12 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     checkpoints: folder with diffvc-generator-lab-none.safetensors, the model without prompts; without it that is left out.
     """
     codec = load_codec("diffvc", detail=False)
-    ways = {named(p): (codec, prompt) for p, prompt in prompts(codec).items()}
+    ways = {p: (codec, prompt) for p, prompt in prompts(codec).items()}
     file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
     if file and file.is_file():
-        ways[named(ALONE)] = (load_codec("diffvc", generator=file, detail=False), None)
-    log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, {n: weights_of(c) for n, (c, _) in ways.items()}, out, resume)
+        ways[ALONE] = (load_codec("diffvc", generator=file, detail=False), None)
+    weights = {named(p, blended): weights_of(c) for p, (c, _) in ways.items() for blended in (False, True)}
+    log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, weights, out, resume)
     for source in (s for named_ in clips or ["sample"] for s in find_clips(named_)):
         video = replace(source.load(FRAMES), name=source.name)
         log.begin(video)
@@ -121,7 +123,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
         if progress:
             progress(len(QUALITIES), len(QUALITIES), video.name)
     results = log.finish()
-    _compare(results, [n for n in ways if n != RIGHT])
+    _compare(results, [p for p in INSTEAD if p in ways])
     _keep_check(results, codec)
     return results
 
@@ -141,19 +143,22 @@ def _keep_check(results: Results, codec: DiffVCCodec) -> None:
 
 
 def _draw_all(log: PointLog, ways: dict, video: Video, quality: int) -> None:
-    missing = {n: way for n, way in ways.items() if not log.has(n, video.name, quality)}
+    missing = {p: way for p, way in ways.items() if not all(log.has(named(p, b), video.name, quality) for b in (False, True))}
     if not missing:
         return
     codec, _ = next(iter(missing.values()))
     stream = codec.encode(video, quality)
     of = decoded(codec, stream)  # the same for all: they differ in what draws
     for name, (codec, prompt) in missing.items():
-        shown = drawn(codec, of, codec.generator.sampling, prompt)
-        metrics = {what: m(video, shown.video) for what in METRICS if (m := metric(what)).available(video) is None}
-        seconds = of.seconds + shown.denoising_s + shown.picture_s
-        log.add(Record(name.partition("@")[0], codec.profile, video.name, len(video), video.width, video.height, quality, len(stream),
-                       8 * len(stream) / video.pixels, 0.0, round(seconds, 4), metrics),
-                {RISING: (rising(codec, video), "")} if (name, quality) == (RIGHT, QUALITIES[0]) else {})
+        sampling, first = codec.generator.sampling, None
+        for blended in (False, True):
+            shown = drawn(codec, of, replace(sampling, detail=blended), prompt, known=first)
+            metrics = {what: m(video, shown.video) for what in METRICS if (m := metric(what)).available(video) is None}
+            seconds, called, first = of.seconds + shown.denoising_s + shown.picture_s, named(name, blended), shown
+            if not log.has(called, video.name, quality):
+                log.add(Record(called.partition("@")[0], codec.profile, video.name, len(video), video.width, video.height, quality,
+                               len(stream), 8 * len(stream) / video.pixels, 0.0, round(seconds, 4), metrics),
+                        {RISING: (rising(codec, video), "")} if (called, quality) == (RIGHT, QUALITIES[0]) else {})
 
 
 def rising(codec: DiffVCCodec, video: Video) -> float:
@@ -168,31 +173,32 @@ def rising(codec: DiffVCCodec, video: Video) -> float:
 
 def _compare(results: Results, others: Sequence[str]) -> None:
     there = [m for m in METRICS if any(m in r.metrics for r in results.records)]
-    add_bd_rates(results, RIGHT, others, there)
-    means = {v.metric: v.value for v in results.values if v.clip == "mean"}
-    perceptual = [m for m in there if m != "psnr"]
-    for other in others:
-        found = [means[name] for m in perceptual if (name := bd_name(m, other)) in means]
-        if found:
-            results.add_value(f"{SAVING} over {other}", -float(np.mean(found)), "%", codec=RIGHT)
+    for blended in (False, True):
+        right, instead = named("right", blended), [named(p, blended) for p in others]
+        add_bd_rates(results, right, instead, there)
+        means = {v.metric: v.value for v in results.values if (v.codec, v.clip) == (right, "mean")}
+        perceptual = [m for m in there if m != "psnr"]
+        for other in instead:
+            found = [means[name] for m in perceptual if (name := bd_name(m, other)) in means]
+            if found:
+                results.add_value(f"{SAVING} over {other}", -float(np.mean(found)), "%", codec=right)
     pairs = [v.value for v in results.values if v.metric == RISING]
     if pairs:
         results.add_value(RISING, float(np.mean(pairs)), "", codec=RIGHT, clip="mean")
 
 
 def rows(results: Results) -> list[dict]:
-    """A row for each clip and metric, those of the mean last; a column for each prompt that is not the right one."""
+    """A row for each clip and metric, those of the mean last, first as drawn and then blended; a column for each prompt that is not the
+    right one."""
     values, table = {(v.clip, v.metric): v for v in results.values}, []
-    clips = dict.fromkeys(v.clip for v in results.values if v.clip)
-    for clip in (*(c for c in clips if c != "mean"), "mean"):
-        for what in METRICS:
-            cells = {o: v for o in OTHERS if (v := values.get((clip, bd_name(what, o))))}
-            if cells:
-                table.append({"clip": clip, "metric": what, **{o: cells[o].value if o in cells else None for o in OTHERS},
-                              "ids": {o: v.id for o, v in cells.items()}})
-    savings = {o: v for o in OTHERS if (v := values.get((None, f"{SAVING} over {o}")))}
-    if savings:
-        table.append({"clip": "mean", "metric": SAVING, **{o: v.value for o, v in savings.items()},
-                      "paper_without": PAPER["saving"]["value"], "location": PAPER["saving"]["location"],
-                      "ids": {o: v.id for o, v in savings.items()}})
+    clips = [c for c in dict.fromkeys(v.clip for v in results.values if v.clip) if c != "mean"]
+    for way, others in (("drawn", OTHERS), ("blended", OTHERS_BLENDED)):
+        shown = [(clip, what, clip, lambda o, what=what: bd_name(what, o)) for clip in (*clips, "mean") for what in METRICS]
+        for clip, what, source, name in (*shown, ("mean", SAVING, None, lambda o: f"{SAVING} over {o}")):
+            cells = {p: values.get((source, name(o))) for p, o in zip(INSTEAD, others, strict=True)}
+            if any(cells.values()):
+                row = {"clip": clip, "metric": what, "shown": way, **{p: v and v.value for p, v in cells.items()}}
+                if (what, way) == (SAVING, "drawn"):
+                    row |= {"paper_without": PAPER["saving"]["value"], "location": PAPER["saving"]["location"]}
+                table.append(row | {"ids": {p: v.id for p, v in cells.items() if v}})
     return table
