@@ -2,7 +2,9 @@
 
 A decoded latent looks the same where texture was lost and where there never was any. A generator that was shown both learned to draw
 nothing: textured clips lost what they had gained. So it learns on sharp pictures, and draws; then it stays as it is, and the gates, who
-see the I frame, learn on pictures of which some are out of focus where to let it through.
+see the I frame, learn on pictures of which some are out of focus where to let it through. Told of the I frame itself, by the latent of
+where it has come as a further hint, the generator still learned to draw less in 1500 steps of both: LPIPS of four dev clips, as shown,
+was 20 (textured) and 53 % (not) below that of decoded latents, instead of 23 and 52 % with gates alone.
 """
 
 from __future__ import annotations
