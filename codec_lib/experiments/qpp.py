@@ -34,7 +34,7 @@ from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.frame_points import PointLog, code_clip
 from codec_lib.experiments.papers import cell
 from codec_lib.experiments.provenance import weights_of
-from codec_lib.experiments.records import Record, Results, label
+from codec_lib.experiments.records import Record, Results, Value, label
 from codec_lib.metrics import metric
 from codec_lib.video import Video, find_clips
 
@@ -193,12 +193,19 @@ def rows(results: Results) -> list[dict]:
     values, table = {(v.clip, v.metric): v for v in results.values}, []
     clips = [c for c in dict.fromkeys(v.clip for v in results.values if v.clip) if c != "mean"]
     for way, others in (("drawn", OTHERS), ("blended", OTHERS_BLENDED)):
-        shown = [(clip, what, clip, lambda o, what=what: bd_name(what, o)) for clip in (*clips, "mean") for what in METRICS]
-        for clip, what, source, name in (*shown, ("mean", SAVING, None, lambda o: f"{SAVING} over {o}")):
-            cells = {p: values.get((source, name(o))) for p, o in zip(INSTEAD, others, strict=True)}
-            if any(cells.values()):
-                row = {"clip": clip, "metric": what, "shown": way, **{p: v and v.value for p, v in cells.items()}}
-                if (what, way) == (SAVING, "drawn"):
-                    row |= {"paper_without": PAPER["saving"]["value"], "location": PAPER["saving"]["location"]}
-                table.append(row | {"ids": {p: v.id for p, v in cells.items() if v}})
+        columns = tuple(zip(INSTEAD, others, strict=True))
+        for clip in (*clips, "mean"):
+            for what in METRICS:
+                table += _row(clip, what, way, {p: values.get((clip, bd_name(what, o))) for p, o in columns})
+        table += _row("mean", SAVING, way, {p: values.get((None, f"{SAVING} over {o}")) for p, o in columns})
     return table
+
+
+def _row(clip: str, what: str, way: str, cells: dict[str, Value | None]) -> list[dict]:
+    """One row, or none where there is nothing to be said."""
+    if not any(cells.values()):
+        return []
+    row = {"clip": clip, "metric": what, "shown": way, **{p: v and v.value for p, v in cells.items()}}
+    if (what, way) == (SAVING, "drawn"):
+        row |= {"paper_without": PAPER["saving"]["value"], "location": PAPER["saving"]["location"]}
+    return [row | {"ids": {p: v.id for p, v in cells.items() if v}}]
