@@ -7,7 +7,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,13 +30,14 @@ Progress = Callable[[int, int, str], None]
 """Called as progress(done, total of this clip, what) before each rate point and once more at the end of a clip."""
 
 
-def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence[int] | None = None,
+def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
              metrics: Sequence[str] = DEFAULT_METRICS, frames: int | None = None, experiment: str = "eval",
              out: Path | None = None, resume: Results | None = None, keep: Path | None = None,
              progress: Progress | None = None) -> Results:
     """Measure codecs x clips x qualities. Codecs of one `Codec.encoder` share its streams, and the time that these took.
 
-    codecs: names for `load_codec`. clips: catalogue names or paths. qualities: each codec's own defaults unless given.
+    codecs: names for `load_codec`. clips: catalogue names or paths. qualities: each codec's own defaults unless given, for all codecs
+    or by label.
     metrics: names; one that cannot run here is listed in the records as absent, with the reason.
     frames: the first so many of each clip. out: saved after every rate point, so that nothing measured is lost.
     resume: earlier results to add to; a rate point is measured again when codec weights, frames or metrics differ.
@@ -47,7 +48,7 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
     """
     start = time.perf_counter()
     loaded = {label(c.name, c.profile): c for c in map(load_codec, codecs)}
-    wanted = {name: _qualities(codec, qualities) for name, codec in loaded.items()}
+    wanted = _wanted(loaded, qualities)
     sources = [source for named in clips for source in find_clips(named)]
     for name, times in Counter(source.name for source in sources).items():
         if times > 1:
@@ -104,8 +105,15 @@ def evaluate(codecs: Sequence[str], clips: Sequence[str], *, qualities: Sequence
     return results
 
 
-def _qualities(codec: Codec, qualities: Sequence[int] | None) -> tuple[int, ...]:
-    return tuple(map(codec.check_quality, qualities)) if qualities else codec.default_qualities
+def _wanted(loaded: dict[str, Codec], qualities: Sequence[int] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:
+    """The qualities of each codec, by its label."""
+    if not isinstance(qualities, Mapping):
+        qualities = dict.fromkeys(loaded, qualities)
+    for name in qualities:
+        if name not in loaded:
+            raise UsageError(f"there are qualities for '{name}', which is not among the codecs {', '.join(loaded)}")
+    return {name: tuple(map(codec.check_quality, qualities[name])) if qualities.get(name) else codec.default_qualities
+            for name, codec in loaded.items()}
 
 
 def _unavailable(m: Metric) -> str | None:

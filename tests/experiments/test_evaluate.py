@@ -41,6 +41,13 @@ def test_rate_points_are_measured_on_files_decoded_elsewhere(tiny_file, tmp_path
     assert str(tmp_path) not in out.read_text(), "results must not give paths away"
 
 
+def test_qualities_can_be_said_for_one_codec(tiny_file):
+    results = evaluate(["raw", "raw:talks"], [str(tiny_file)], metrics=["psnr"], qualities={"raw@lab": [3, 1]})
+    found = {label: [r.quality for r in results.records if r.label == label] for label in ("raw@lab", "raw:talks@lab")}
+    assert found == {"raw@lab": [3, 1], "raw:talks@lab": [0, 1, 2, 3, 4]}
+    assert results.provenance["config"]["codecs"] == found
+
+
 @pytest.mark.parametrize("name, says", [
     ("raw:dies", "the decoding process ended with status 7"),
     ("raw:drops", "decoded frames have shape"),
@@ -71,7 +78,7 @@ def test_a_clip_that_cannot_be_read_is_a_failure_of_that_clip(tiny_file, tmp_pat
 
 def test_nothing_begins_before_names_and_qualities_are_right(tiny_file, tmp_path):
     out = tmp_path / "r.json"
-    for wrong in ({"qualities": [1, 99]}, {"metrics": ["beauty"]}):
+    for wrong in ({"qualities": [1, 99]}, {"qualities": {"raw@lab": [99]}}, {"qualities": {"x265:ld": [1]}}, {"metrics": ["beauty"]}):
         with pytest.raises(UsageError):
             evaluate(["raw"], [str(tiny_file)], out=out, **wrong)
     assert not out.exists()
@@ -98,7 +105,8 @@ def test_codecs_that_differ_in_what_a_viewer_sees_are_encoded_once(tiny_file, mo
     both = [[(r.bytes, r.symbols_sha256, r.metrics) for r in results.records if r.codec == name] for name in names]
     assert both[0] == both[1]
     if times == 1:
-        assert len({r.encode_s for r in results.records}) == 2
+        here, there = [[r.encode_s for r in results.records if r.codec == name] for name in names]
+        assert here == there, "the seconds are those of the one encoding"
 
 
 def test_worker_lives_through_a_bad_stream(tiny_clip, tmp_path):
