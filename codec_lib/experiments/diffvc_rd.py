@@ -1,10 +1,10 @@
 """Table `diffvc-rd`: DiffVC in low delay against conventional codecs, the conditional codec, and itself without its parts.
 
 One I frame, then P frames, at each codec's default rates, on the first frames of each clip. Conventional encoders have one rate point
-more, below the others: on such clips DiffVC writes from 0.014 bpp, and their usual points begin at twice as much. DiffVC sends more I frames where P frames
-are worn, which its first pass over a clip finds out (its seconds are in the encoding of the first quality alone, since what it finds is
-kept). BD-rates of DiffVC in every metric that can be had here; negative: fewer bits for the same value. Beside VVC also the difference
-in PSNR at equal rate, since curves in PSNR hardly overlap.
+more, below the others: on such clips DiffVC writes from 0.014 bpp, and their usual points begin at twice as much. DiffVC sends more
+I frames where P frames are worn, which its first pass over a clip finds out (its seconds are in the encoding of the first quality
+alone, since what it finds is kept). BD-rates of DiffVC in every metric that can be had here; negative: fewer bits for the same value.
+Beside VVC also the difference in PSNR at equal rate, which needs no overlap of PSNR.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FRAMES = 32
 RESUMABLE = True
 
 
-def lower() -> dict[str, tuple[int, ...]]:
+def qualities() -> dict[str, tuple[int, ...]]:
     """Qualities of the conventional anchors, by name: the usual ones, and the one of `LOWEST`."""
     anchors = {name: load_codec(name) for name in LOWEST}
     return {name: (c.settings.worst - LOWEST[name], *c.default_qualities) for name, c in anchors.items()}
@@ -48,7 +48,7 @@ def lower() -> dict[str, tuple[int, ...]]:
 def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
             resume: Results | None = None) -> Results:
     """Rate points of all codecs on ``clips`` (the offline samples unless given), and the BD-rates from them."""
-    results = evaluate((*ANCHORS, CODEC), clips or ["sample"], qualities=lower(), metrics=METRICS, frames=FRAMES,
+    results = evaluate((*ANCHORS, CODEC), clips or ["sample"], qualities=qualities(), metrics=METRICS, frames=FRAMES,
                        experiment="diffvc-rd", out=out, resume=resume, progress=progress)
     there = [m for m in METRICS if any(m in r.metrics for r in results.records)]
     add_bd_rates(results, CODEC, ANCHORS, there)
