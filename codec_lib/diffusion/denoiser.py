@@ -1,7 +1,7 @@
 """The network that predicts noise in latents: diffusers' `UNet2DConditionModel`, at two sizes.
 
 `lab` is trained here on latents of the lab autoencoder; `paper` is Stable Diffusion 2.1's, loaded from a folder in diffusers'
-format. Both attend to a context, tokens that say what the picture is or how it was coded (chapter 06); without one they
+format. Both attend to a context, tokens that say what the picture is or how it was coded (chapter 07); without one they
 get ``empty``, learned in the lab profile, zero in a folder that has no text encoder to ask.
 """
 
