@@ -8,7 +8,7 @@ Each clip is coded once a quality, and its stream drawn with N = 50 and several 
 *Variants of D = 25*: the other buffer policy, the buffer moved by the decoded motion, the gate.
 *Blended*: D = 0, 25 and 50 as the lab shows them, with the I frame.
 *Similarity*: cosine of predicted noise-free latents at the same step, of frames some frames apart, all steps run.
-*Cuts*: where a clip has one, it is also coded without an I frame there, and drawn with and without the gate.
+*Cuts*: where a clip has one, it is also coded without an I frame there, and drawn with D = 0 and 25, with and without the gate.
 *Drift*: LPIPS frame by frame; the first clip also over 96 frames (played there and back if it is shorter).
 
 Streams are the codec's own bytes, all headers counted. Reuse starts anew at I frames, of which there is one every 32 frames, and after
@@ -31,7 +31,7 @@ from codec_lib.codecs.diffvc.generator import Sampling
 from codec_lib.codecs.protocol import load_codec
 from codec_lib.diffusion.reuse import similarity
 from codec_lib.experiments.bd_columns import add_bd_rates, bd_name
-from codec_lib.experiments.drawing import DecodedStream, decoded, drawn, quarters
+from codec_lib.experiments.drawing import decoded, drawn, quarters
 from codec_lib.experiments.evaluate import Progress
 from codec_lib.experiments.frame_points import PointLog, Units, add_mean
 from codec_lib.experiments.papers import cell
@@ -76,7 +76,8 @@ def way(depth: int, **changes) -> Sampling:
 SETTINGS = {named(d): way(d) for d in DEPTHS}
 BLENDED = {named(d, blended=True): Sampling(STEPS, depth=d) for d in (0, HALF, STEPS)}
 OTHERS = {named(HALF, v): way(HALF, **changes) for v, changes in VARIANTS.items()}
-AT_CUTS = {named(HALF, v, f"cut={NO_CUT:g}"): way(HALF, **changes) for v, changes in (("", {}), (f"least={GATE}", {"least": GATE}))}
+AT_CUTS = {named(d, v, f"cut={NO_CUT:g}"): way(d, **changes)
+           for d in (0, HALF) for v, changes in (("", {}), (f"least={GATE}", {"least": GATE}))}
 FULL, HALVED = label(named(STEPS), "lab"), label(named(HALF), "lab")
 
 
@@ -99,8 +100,8 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
             if progress:
                 progress(done, len(QUALITIES), f"{video.name} q{quality}")
             settings = SETTINGS | BLENDED | OTHERS if quality == MIDDLE else {n: s for n, s in SETTINGS.items() if s.depth in (HALF, STEPS)}
-            stream = _draw_all(log, codec, video, quality, settings)
-            if quality == MIDDLE and stream and len(stream.intra) > 1:
+            _draw_all(log, codec, video, quality, settings)
+            if quality == MIDDLE and _has_cut(log, video):
                 _draw_all(log, with_structure(codec, cut=NO_CUT), video, quality, AT_CUTS)
         if i == 0:
             filmed = source.load(LONG)
@@ -126,11 +127,17 @@ def _keep_check(results: Results, codec: DiffVCCodec) -> None:
         results.add_value(f"check {what}", value, unit, codec=name, clip=video.name, quality=MIDDLE)
 
 
-def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, settings: dict[str, Sampling]) -> DecodedStream | None:
-    """Code a clip and draw it in every way that ``log`` does not have yet. Returns what was decoded, None where all was there."""
+def _has_cut(log: PointLog, video: Video) -> bool:
+    """Whether a clip that was drawn at the middle quality has an I frame that its period did not ask for."""
+    key = FULL, video.name, MIDDLE, "p frames"
+    return any((v.codec, v.clip, v.quality, v.metric) == key and v.value < len(video) - 1 for v in log.results.values)
+
+
+def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, settings: dict[str, Sampling]) -> None:
+    """Code a clip and draw it in every way that ``log`` does not have yet."""
     missing = {n: s for n, s in settings.items() if not log.has(label(n, codec.profile), video.name, quality)}
     if not missing:
-        return None
+        return
     stream = codec.encode(video, quality)
     of, made = decoded(codec, stream), {}
     for name, sampling in missing.items():
@@ -150,7 +157,6 @@ def _draw_all(log: PointLog, codec: DiffVCCodec, video: Video, quality: int, set
             found |= {"e-warp": (metric("e-warp")(video, shown.video), "")} | _by_frame(lpips)
             found |= likeness.units() if likeness else {}
         log.add(record, found)
-    return of
 
 
 class Likeness:

@@ -1,5 +1,7 @@
 """Table `tdir`: counts are the schedule's, a run that is resumed measures nothing twice, rows name their records."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny_conditional import moving_video
@@ -7,7 +9,7 @@ from tiny_diffvc import tiny_diffvc
 
 from codec_lib.diffusion.reuse import calls_per_period
 from codec_lib.experiments import tdir as table
-from codec_lib.experiments.records import Results, label
+from codec_lib.experiments.records import Results, Value, label
 from codec_lib.metrics import metric
 from codec_lib.video import write_video
 
@@ -69,3 +71,11 @@ def test_similarity_compares_frames_of_one_period():
 
 def test_growth_leaves_out_the_i_frame():
     assert table.growth([100.0, 1, 1, 2, 2, 2, 2, 3, 3]) == 3
+
+
+@pytest.mark.parametrize(("p_frames", "cut"), [(FRAMES - 1, False), (FRAMES - 2, True)])
+def test_a_cut_is_known_from_what_was_measured(small, p_frames, cut):
+    clip = moving_video(FRAMES, 64, 64)
+    value = Value("tdir", "p frames", p_frames, "", codec=table.FULL, clip=clip.name, quality=table.MIDDLE)
+    assert table._has_cut(SimpleNamespace(results=SimpleNamespace(values=[value])), clip) is cut
+    assert not table._has_cut(SimpleNamespace(results=SimpleNamespace(values=[])), clip)
