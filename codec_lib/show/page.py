@@ -17,6 +17,9 @@ from codec_lib.show.numbers import Shown, given, measured
 
 CELL_LINES = 30
 EXERCISES = 5
+SEEN = {"Table", "rate_table", "value_table", "beside_paper", "figure", "rd_curves", "lines", "frame_curves", "bars", "pictures",
+        "side_by_side", "strip"}
+"""What makes something to look at, of this package."""
 
 
 class Strip:
@@ -93,6 +96,9 @@ def structure_problems(path: Path) -> list[str]:
             found.append(f"cell {at} is a solution and not folded: tag it 'hide-cell'")
         if cell["cell_type"] == "code" and _defines_machinery(text):
             found.append(f"cell {at} defines a class of ten lines or more: machinery belongs into codec_lib")
+        if cell["cell_type"] == "code":
+            found += [f"cell {at} makes something with {name}(...) that nobody sees: it must be the cell's last line"
+                      for name in _lost(text)]
     return found
 
 
@@ -103,9 +109,19 @@ def _section(prose: list[str], title: str) -> str:
     return match[1] if match else ""
 
 
-def _defines_machinery(source: str) -> bool:
+def _lost(source: str) -> list[str]:
+    """What makes tables and pictures in a cell, as a statement of its own before the last one: a notebook shows only that."""
+    calls = [s.value.func for s in _parsed(source).body[:-1] if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+    return [name for name in (ast.unparse(call).split(".")[-1] for call in calls) if name in SEEN]
+
+
+def _parsed(source: str) -> ast.Module:
+    """A cell's code, without its magics; empty where it is none."""
     try:
-        nodes = ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
+        return ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M))
     except SyntaxError:
-        return False
-    return any(isinstance(n, ast.ClassDef) and n.end_lineno - n.lineno >= 10 for n in nodes)
+        return ast.Module([], [])
+
+
+def _defines_machinery(source: str) -> bool:
+    return any(isinstance(n, ast.ClassDef) and n.end_lineno - n.lineno >= 10 for n in ast.walk(_parsed(source)))

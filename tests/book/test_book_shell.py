@@ -34,11 +34,15 @@ def test_the_rules_notice_what_is_missing(tmp_path):
     path = tmp_path / "c.ipynb"
     cells = [{"cell_type": "markdown", "source": "# Title\n## What you will learn\n- one\n- two", "metadata": {}},
              {"cell_type": "code", "source": "\n".join(["x = 1"] * 31), "metadata": {"tags": ["solution"]}, "outputs": []},
-             {"cell_type": "code", "source": "class A:\n" + "    x = 1\n" * 12, "metadata": {}, "outputs": []}]
+             {"cell_type": "code", "source": "class A:\n" + "    x = 1\n" * 12, "metadata": {}, "outputs": []},
+             {"cell_type": "code", "source": "%time\nshow.lines({})\nassert True", "metadata": {}, "outputs": []},
+             {"cell_type": "code", "source": "assert True\nTable([])", "metadata": {}, "outputs": []}]
     path.write_text(json.dumps({"cells": cells}))
     found = " ".join(structure_problems(path))
-    for word in ("3 to 5", "Further reading", "strip", "five list items", "at least 5", "31 lines", "not folded", "machinery"):
+    for word in ("3 to 5", "Further reading", "strip", "five list items", "at least 5", "31 lines", "not folded", "machinery",
+                 "cell 3 makes something with lines(...) that nobody sees"):
         assert word in found, word
+    assert "cell 4" not in found
 
 
 def test_pages_of_the_table_of_contents_exist_or_are_generated():
