@@ -148,7 +148,7 @@ class PointLog:
 def measure_points(log: PointLog, codecs: Mapping[str, Codec], clips: Sequence[str] | None, frames: int,
                    also: Callable[[str, CodedClip, Video], Units], progress: Progress | None) -> None:
     """Every codec on the first frames of ``clips`` (the offline samples unless given) at its default qualities, into ``log``: rate
-    and PSNR of the P frames, and what ``also`` finds for (label, coded clip, original)."""
+    and PSNR of the P frames, and what ``also`` finds for (label, coded clip, original). codecs: by label, as in "conditional@lab"."""
     for source in (s for named in clips or ["sample"] for s in find_clips(named)):
         video = replace(source.load(frames), name=source.name)
         log.begin(video)
@@ -157,7 +157,7 @@ def measure_points(log: PointLog, codecs: Mapping[str, Codec], clips: Sequence[s
             if progress:
                 progress(done, len(points), f"{video.name} {name} q{quality}")
             if not log.has(name, video.name, quality):
-                coded = code_clip(codecs[name], video, quality)
+                coded = code_clip(codecs[name], video, quality, name.partition("@")[0])
                 bpp, psnr = coded.of_frames(1, video.height * video.width)
                 log.add(coded.record, {"bpp of P": (bpp, "bit/pixel"), "psnr of P": (psnr, "dB"), **also(name, coded, video)})
         if progress:

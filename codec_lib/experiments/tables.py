@@ -37,6 +37,7 @@ TABLES: dict[str, str] = {
     "low-delay-rd": "codec_lib.experiments.low_delay_rd",
     "i-and-p": "codec_lib.experiments.i_and_p",
     "coding-ablation": "codec_lib.experiments.coding_ablation",
+    "equal-coding": "codec_lib.experiments.equal_coding",
     "propagation": "codec_lib.experiments.propagation",
     "diffvc-rd": "codec_lib.experiments.diffvc_rd",
     "diffvc-complexity": "codec_lib.experiments.diffvc_complexity",

@@ -14,7 +14,7 @@ from codec_lib.codecs.protocol import load_codec
 from codec_lib.entropy.coder import _ROUNDING_BITS as ROUNDING
 from codec_lib.entropy.container import read_stream
 from codec_lib.errors import MissingWeights, UsageError
-from codec_lib.experiments import coding_ablation, frame_points, i_and_p, propagation
+from codec_lib.experiments import coding_ablation, equal_coding, frame_points, i_and_p, propagation
 from codec_lib.experiments.frame_points import PointLog, code_clip
 from codec_lib.experiments.golden import golden
 from codec_lib.experiments.i_and_p import CONDITIONAL
@@ -226,6 +226,51 @@ def test_a_clip_is_won_by_fewer_bits():
     assert first["conditional@lab-difference-context"] == pytest.approx(-28) and won["conditional@lab-difference-context"] == 2
     assert first["at equal network"] == second["at equal network"] == mean["at equal network"] == pytest.approx(-20)
     assert (won["at equal network"], of["at equal network"]) == (2, 2)
+
+
+# ---- equal-coding
+
+
+def test_seeds_are_compared_in_pairs(tmp_path, monkeypatch, results_folder):
+    with pytest.raises(MissingWeights, match="--checkpoints DIR"):
+        table("equal-coding", recompute=True)
+    for seed, profiles in (("seed-0", equal_coding.EQUAL), ("seed-1", equal_coding.EQUAL), ("seed-2", equal_coding.EQUAL[:1])):
+        (tmp_path / seed).mkdir()
+        for profile in profiles:
+            (tmp_path / seed / f"conditional-{profile}.safetensors").touch()
+    with pytest.raises(MissingWeights, match="seed-0, seed-1"):
+        table("equal-coding", recompute=True, checkpoints=tmp_path / "seed-2")
+
+    def load(name, profile, checkpoint):
+        codec = few_qualities(tiny_codec())
+        codec.profile = profile
+        return codec
+
+    monkeypatch.setattr(equal_coding, "load_codec", load)
+    monkeypatch.setattr(frame_points, "find_clips", clips_of(film(3)))
+    made = table("equal-coding", recompute=True, checkpoints=tmp_path)
+    won = next(r for r in made["rows"] if r["clip"] == equal_coding.WINS)
+    assert set(won) - {"clip", "ids"} == {"seed-0", "seed-1", "mean of seeds"}
+    points = {r.label for r in load_results("equal-coding").records}
+    assert points == {f"conditional:seed-{n}@{p}" for n in (0, 1) for p in equal_coding.EQUAL}
+    assert table("equal-coding", recompute=True, resume=True, checkpoints=tmp_path)["rows"] == made["rows"]
+
+
+def test_a_clip_is_won_in_the_mean_of_seeds():
+    log = PointLog("equal-coding", {}, {})
+    factors = {("a", "seed-0"): 0.9, ("a", "seed-1"): 1.05, ("b", "seed-0"): 0.99, ("b", "seed-1"): 1.05}
+    for (clip, seed), factor in factors.items():
+        for profile, more in zip(equal_coding.EQUAL, (1.0, factor), strict=True):
+            for q in range(5):
+                record = code_clip(tiny_intra_codec(), film(1), 3).record
+                made = type(record)(f"conditional:{seed}", profile, clip, 1, 8, 8, q, 100, 12.5, 1.0, 1.0, {"psnr": 30.0 + q})
+                log.add(made, {"bpp of P": (more * 2**q, "bit/pixel"), "psnr of P": (30.0 + q, "dB")})
+    equal_coding._compare(log)
+    first, second, mean, won, of = equal_coding.rows(log.results)
+    assert [first[k] for k in ("seed-0", "seed-1", "mean of seeds", "spread over seeds")] == pytest.approx([-10, 5, -2.5, 15])
+    assert [second[k] for k in ("seed-0", "seed-1", "mean of seeds", "spread over seeds")] == pytest.approx([-1, 5, 2, 6])
+    assert mean["mean of seeds"] == pytest.approx(-0.25)
+    assert [won[k] for k in ("seed-0", "seed-1", "mean of seeds")] == [2, 0, 1] and of["mean of seeds"] == 2
 
 
 # ---- propagation
