@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from codec_lib.checkpoint import checkpoint_path, file_sha256, fill
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.diffvc.config import INTRA, require_size
-from codec_lib.codecs.diffvc.control import Control
+from codec_lib.codecs.diffvc.control import Control, clean_latent
 from codec_lib.codecs.diffvc.export import (
     GENERATOR,
     PROMPTS,
@@ -38,7 +38,7 @@ from codec_lib.codecs.diffvc.prompt import ratio
 from codec_lib.codecs.intra.export import load_trainable as load_intra
 from codec_lib.diffusion.autoencoder import STRIDE
 from codec_lib.diffusion.denoiser import Denoiser
-from codec_lib.diffusion.process import add_noise, level, signal_and_noise, to_data
+from codec_lib.diffusion.process import add_noise, level, signal_and_noise
 from codec_lib.diffusion.schedule import scaled_linear
 from codec_lib.entropy.integer import set_quantise
 from codec_lib.errors import UsageError
@@ -142,15 +142,10 @@ class GeneratorRecipe(Recipe):
     def predicted(self, coded: CodedFrames, y_n: Tensor, n: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Mean squared error, (N,), of each sample's prediction in noisy latents y_n at steps n (N,), and the clean latents that are
         predicted, (N, C, h, w). told: which are given their prompt, bool (N,)."""
-        denoiser, kind = self.denoiser, self.denoiser.config.prediction
-        timestep = self.schedule.timesteps[n].to(y_n.device)
-        context = denoiser.empty.expand(len(n), -1, -1)
+        context = self.denoiser.empty.expand(len(n), -1, -1)
         if "prompt" in self.model:
             context = torch.where(told.to(y_n.device)[:, None, None], self.model["prompt"](coded.r).to(context.dtype), context)
-        residuals = self.model["control"](y_n, timestep, context, coded.y_hat, coded.c0)
-        output = denoiser(y_n, timestep, context, residuals).float()
-        y_0 = to_data(self.schedule, y_n, output, n, kind)
-        y_0 = self.model["control"].predicted(y_0, timestep, context, coded.y_hat, coded.c0)
+        y_0 = clean_latent(self.denoiser, self.model["control"], self.schedule, y_n, n, context, coded.y_hat, coded.c0)
         a, s = signal_and_noise(self.schedule, n, y_0)
         scale = 1 if self.config.shortcut else a / s  # then it is that of the noise which y_0 leaves
         return (scale * (y_0 - coded.y)).pow(2).mean(dim=(1, 2, 3)), y_0

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec_lib.diffusion.denoiser import Denoiser
+from codec_lib.diffusion.process import to_data
+from codec_lib.diffusion.schedule import Schedule
 from codec_lib.layers.blocks import zeroed
 
 LEVELS = 20
@@ -113,3 +115,13 @@ class Control(nn.Module):
     def predicted(self, y_0: Tensor, timestep: Tensor, context: Tensor, y_hat: Tensor, c0: Tensor) -> Tensor:
         """The clean latent that is seen, of the one that the denoiser predicts under this control, y_0; arguments as above."""
         return y_0 if self.shortcut is None else self.shortcut(y_0, y_hat, c0, timestep, context)
+
+
+def clean_latent(denoiser: Denoiser, control: Control, schedule: Schedule, y_n: Tensor, n: Tensor | int, context: Tensor, y_hat: Tensor,
+                 c0: Tensor) -> Tensor:
+    """The clean latent (N, C, h, w), float, that a denoiser under its control sees in noisy ones y_n (N, C, h, w) of steps n of
+    ``schedule``, one for all or (N,). context: prompts (N, tokens, width). y_hat, c0: decoded latents and contexts."""
+    timestep = schedule.timesteps[n].to(y_n.device)
+    residuals = control(y_n, timestep, context, y_hat, c0)
+    y_0 = to_data(schedule, y_n, denoiser(y_n, timestep, context, residuals).float(), n, denoiser.config.prediction)
+    return control.predicted(y_0, timestep, context, y_hat, c0)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from codec_lib.codecs.diffvc.control import Control
+from codec_lib.codecs.diffvc.control import Control, clean_latent
 from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.noise import gaussian_noise
-from codec_lib.diffusion.process import add_noise, to_data
+from codec_lib.diffusion.process import add_noise
 from codec_lib.diffusion.reuse import Buffer, resembles, reusing
 from codec_lib.diffusion.samplers import Step, ddim, ddpm, sample
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
@@ -117,16 +117,8 @@ class Generator:
 
     def predictor(self, y_hat: Tensor, c0: Tensor, r: Tensor) -> Callable[[Tensor, int], Tensor]:
         """predict(z_n, n): the clean latent seen in a noisy one, for a frame's decoded latent, context and ratio."""
-        kind = self.denoiser.config.prediction
         context = self.denoiser.empty.expand(len(y_hat), -1, -1) if self.prompt is None else self.prompt(r)
-
-        def predict(z_n: Tensor, n: int) -> Tensor:
-            timestep = self.schedule.timesteps[n].to(z_n.device)
-            residuals = self.control(z_n, timestep, context, y_hat, c0)
-            y_0 = to_data(self.schedule, z_n, self.denoiser(z_n, timestep, context, residuals), n, kind)
-            return self.control.predicted(y_0, timestep, context, y_hat, c0)
-
-        return predict
+        return lambda z_n, n: clean_latent(self.denoiser, self.control, self.schedule, z_n, n, context, y_hat, c0)
 
     def _noise(self, like: Tensor, frame: int, step: int) -> Tensor:
         return gaussian_noise(tuple(like.shape), seed=self.sampling.seed, frame=frame, step=step).to(like.device)
