@@ -8,13 +8,13 @@ about as large in bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from codec_lib.entropy.density import MEAN_FRAC, N_CLASSES, gaussian_bits
-from codec_lib.entropy.integer import FRAC, LIMIT, set_quantise, to_grid
+from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_quantise, to_grid
 from codec_lib.entropy.priors import dual_masks
 from codec_lib.entropy.steps import code_in_steps
 from codec_lib.layers.blocks import relative
@@ -87,6 +87,48 @@ class TwoSteps:
 
     def step(self, index: int, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
         return self.step_2(features, y16) if index else self.step_1(features)
+
+
+class IntegerTwoSteps(TwoSteps, nn.Module):
+    """A trained two-step prior in integers only, identical on every machine: symbols in, integers out.
+
+    source: the trained model, or an empty one of the same sizes for loading. parts: names of its networks that are on the
+    way to a probability, prior_1 and prior_2 among them.
+    """
+
+    portable = True
+
+    def __init__(self, source: nn.Module, parts: Sequence[str]):
+        super().__init__()
+        self.parts = tuple(parts)
+        for name in self.parts:
+            setattr(self, name, export(getattr(source, name)))
+        self.register_buffer("compand_table", compand_steps())  # shipped, not recomputed at load
+
+    def companded(self, y16: Tensor) -> Tensor:
+        """Latents in sixteenths as the networks see them, integers of the same shape."""
+        return compand_lookup(self.compand_table, y16)
+
+    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return integer_head(self.prior_1(features))
+
+    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
+        return integer_head(self.prior_2(torch.cat([features, self.companded(y16)], dim=1)))
+
+    def give(self, model: nn.Module) -> None:
+        """The shipped integers to a model's networks, as real weights to go on training with."""
+        for name in self.parts:
+            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
+                if isinstance(layer, QConv2d):
+                    layer.take(shipped)
+
+    def packed(self) -> dict[str, Tensor]:
+        """Tensors for the checkpoint, in small integer types."""
+        return pack(self.state_dict())
+
+    def check(self) -> None:
+        """Prove on this device that sums are exact. Raises InexactLayer."""
+        self_check(self)
 
 
 class FloatTwoSteps(TwoSteps, nn.Module):

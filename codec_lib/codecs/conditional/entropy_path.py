@@ -13,15 +13,15 @@ All tensors are integers carried in float32, except the features of the float tw
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.context import STEP_ANCHORS, STEP_RANGE
 from codec_lib.codecs.conditional.prior import TemporalEntropyModel, shift_cells, unevenness
 from codec_lib.codecs.conditional.state import Earlier as Earlier
 from codec_lib.entropy.density import N_CLASSES
-from codec_lib.entropy.integer import FRAC, LIMIT, QConv2d, export, pack, self_check, set_exact
-from codec_lib.entropy.two_step import TwoSteps, compand_lookup, compand_steps, integer_head
+from codec_lib.entropy.integer import FRAC, LIMIT, set_exact
+from codec_lib.entropy.two_step import IntegerTwoSteps, TwoSteps
 from codec_lib.errors import UsageError
 from codec_lib.layers.blocks import interpolate_anchors
 
@@ -35,21 +35,17 @@ class TwoStepPath(TwoSteps):
         return 1.0
 
 
-class IntegerEntropy(TwoStepPath, nn.Module):
+class IntegerEntropy(TwoStepPath, IntegerTwoSteps):
     """Integers only; identical on every machine. Made from a trained `TemporalEntropyModel`, or empty for loading.
 
     Raises UsageError for a configuration whose prior looks at floats.
     """
 
-    portable = True
-
     def __init__(self, config: ConditionalConfig, trained: TemporalEntropyModel | None = None):
-        super().__init__()
         if not config.portable:
             raise UsageError("this prior looks at the temporal context, in floats: it has no integer form")
         source = trained or TemporalEntropyModel(config)
-        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
-            setattr(self, name, export(getattr(source, name)))
+        super().__init__(source, ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"))
         last = config.n_qualities - 1
         with torch.no_grad():
             u = torch.arange(last + 1) / last
@@ -59,7 +55,6 @@ class IntegerEntropy(TwoStepPath, nn.Module):
         self.register_buffer("quality_offset", _on_grid(offset))  # (Q, f)
         self.register_buffer("step_offset", _on_grid(step))  # (2 Q - 1, f)
         self.register_buffer("z_class_table", (z_class + 0.5).floor().clamp(0, N_CLASSES - 1))  # (Q, C_z)
-        self.register_buffer("compand_table", compand_steps())  # shipped, not recomputed at load
 
     def z_classes(self, quality: int) -> Tensor:
         return self.z_class_table[quality]
@@ -67,7 +62,7 @@ class IntegerEntropy(TwoStepPath, nn.Module):
     def features(self, z_hat: Tensor, earlier: Earlier, nodes: Tensor, quality: int, context: Tensor | None = None) -> Tensor:
         """z_hat: integers (N, C_z, h/4, w/4); nodes: integers (N, 2, 2h + 1, 2w + 1). Returns integers (N, f, h, w). No context
         is looked at."""
-        seen = compand_lookup(self.compand_table, shift_cells(earlier.y16, nodes))
+        seen = self.companded(shift_cells(earlier.y16, nodes))
         seen = torch.cat([seen, unevenness(nodes)], dim=1)
         if earlier.features is None:
             before = self.temporal_i(seen)
@@ -77,34 +72,17 @@ class IntegerEntropy(TwoStepPath, nn.Module):
         offset = self.quality_offset[quality] + self.step_offset[step]
         return (self.h_s(z_hat) + before + offset[:, None, None]).clamp(-LIMIT, LIMIT)
 
-    def step_1(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return integer_head(self.prior_1(features))
-
-    def step_2(self, features: Tensor, y16: Tensor) -> tuple[Tensor, Tensor]:
-        return integer_head(self.prior_2(torch.cat([features, compand_lookup(self.compand_table, y16)], dim=1)))
-
     @torch.no_grad()
     def trainable(self, config: ConditionalConfig) -> TemporalEntropyModel:
         """A model to go on training with: the shipped integers as real weights, tables read at their anchors."""
         model, last = TemporalEntropyModel(config), config.n_qualities - 1
-        for name in ("h_s", "temporal", "temporal_i", "prior_1", "prior_2"):
-            for layer, shipped in zip(getattr(model, name), getattr(self, name), strict=True):
-                if isinstance(layer, QConv2d):
-                    layer.take(shipped)
+        self.give(model)
         anchors = torch.linspace(0, last, config.anchors).round().long()
         steps = (last + last * STEP_RANGE * torch.linspace(-1, 1, STEP_ANCHORS)).round().long()
         model.quality.copy_(self.quality_offset[anchors] / 2**FRAC)
         model.quality_step.copy_(self.step_offset[steps] / 2**FRAC)
         model.z_class.copy_(self.z_class_table[anchors] / 8)
         return model
-
-    def packed(self) -> dict[str, Tensor]:
-        """Tensors for the checkpoint, in small integer types."""
-        return pack(self.state_dict())
-
-    def check(self) -> None:
-        """Prove on this device that sums are exact. Raises InexactLayer."""
-        self_check(self)
 
 
 def _on_grid(offset: Tensor) -> Tensor:
