@@ -91,8 +91,8 @@ def style():
 
 
 def rd_curves(points: Results | Series, *, metric: str, caption: str, alt: str, clip: str | None = None,
-              codecs: Sequence[str] | None = None, log_rate: bool = True) -> Figure:
-    """Rate-distortion curves: bpp against a metric.
+              codecs: Sequence[str] | None = None, bold: str | None = None, log_rate: bool = True) -> Figure:
+    """Rate-distortion curves: bpp against a metric; the one that it is about may be ``bold``.
 
     points: results, of which ``clip`` (the mean over all clips at equal quality when None) and ``codecs`` are shown, or a
     mapping name -> (bpp, metric). Raises MissingData when nothing is left to draw, or when a mean over clips would be over
@@ -107,18 +107,25 @@ def rd_curves(points: Results | Series, *, metric: str, caption: str, alt: str, 
         raise MissingData(f"no rate point with '{metric}' to draw")
     unit = metric_unit(metric)
     return lines(series, x="rate [bpp]", y=f"{title(metric)} [{unit}]" if unit else title(metric), caption=caption, alt=alt,
-                 log_x=log_rate, source=source)
+                 log_x=log_rate, bold=bold, source=source)
 
 
 def lines(series: Series, *, x: str, y: str, caption: str, alt: str, log_x: bool = False, log_y: bool = False,
-          markers: bool = True, source: Sequence[str] = ()) -> Figure:
-    """Curves with axis titles ``x`` and ``y``: name -> (xs, ys). Colour, marker and dash differ from curve to curve."""
+          markers: bool = True, bold: str | None = None, source: Sequence[str] = ()) -> Figure:
+    """Curves with axis titles ``x`` and ``y``: name -> (xs, ys), the one named ``bold`` wider and on top.
+
+    Colour, marker and dash differ from curve to curve; where colours come again, the other two do not.
+    """
+    if bold is not None and bold not in series:
+        raise UsageError(f"no curve '{bold}' to draw in bold; there are: {', '.join(series)}")
     with style():
         canvas = Canvas(figsize=(6.4, 3.9))
         axes = canvas.subplots()
         for i, (name, (xs, ys)) in enumerate(series.items()):
+            again = i // len(PALETTE)
             axes.plot(xs, ys, color=list(PALETTE.values())[i % len(PALETTE)], label=name,
-                      marker=MARKERS[i % len(MARKERS)] if markers else None, linestyle=DASHES[i // len(PALETTE) % 4])
+                      marker=MARKERS[(i + again) % len(MARKERS)] if markers else None, linestyle=DASHES[again % len(DASHES)],
+                      **{"linewidth": 3, "zorder": 3} if name == bold else {})
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if log_x:

@@ -157,6 +157,17 @@ def test_figures_follow_the_page_and_are_the_same_each_time():
     assert repr(fig) == "Figure: A caption of some words."
 
 
+def test_curves_can_be_told_apart_and_one_may_be_bold():
+    fig = lines({f"curve {i}": ([1, 2], [i, i + 1]) for i in range(9)}, x="x", y="y", bold="curve 7", **CAPTION)
+    colours = [re.search(r"stroke: (#\w+)", path).group(1) for path in re.findall(r'<path [^>]*clip-path="[^>]*>', fig.svg)
+               if "stroke: #" in path]
+    markers = re.findall(r'<use xlink:href="#(\w+)"[^>]*style="fill: (#\w+)', fig.svg)
+    assert len(set(colours)) == 6 and len(set(markers)) == 9  # a colour that comes again has another marker
+    assert fig.svg.count("stroke-width: 3") >= 1
+    with pytest.raises(UsageError, match="'curve 9'.*curve 8"):
+        lines({f"curve {i}": ([1], [i]) for i in range(9)}, x="x", y="y", bold="curve 9", **CAPTION)
+
+
 def test_captions_and_alternative_texts_are_required():
     with style():
         from matplotlib.figure import Figure as Canvas
