@@ -10,6 +10,7 @@ from codec_lib.commands.common import count, kilobytes, print_json, progress, ra
 
 HELP = "code a clip into a file"
 EXAMPLES = ("python -m codec_lib encode in.mp4 out.gvc --codec intra --quality 30",
+            "python -m codec_lib encode in.mp4 out.gvc --codec diffvc --frames 32",
             "python -m codec_lib encode Beauty_1920x1080_120fps_420_8bit_YUV.yuv out.265 --codec x265:ra --frames 32")
 
 
@@ -17,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", help="a video file, .y4m, .yuv, or a folder of images")
     parser.add_argument("output", help="the coded file to write")
     parser.add_argument("--codec", default="intra", metavar="NAME",
-                        help="intra, x264, x265, svtav1, libaom, vvenc; x265:ld, :ra or :intra; conditional; intra@lab (default: intra)")
+                        help="intra, conditional, diffvc, and profiles of them, as diffvc@mse; x264, x265, svtav1, libaom, vvenc, "
+                             "each with :ld, :ra or :intra (default: intra)")
     parser.add_argument("--quality", type=int, metavar="Q",
                         help="whole number, larger is better and bigger; the range is the codec's (default: its middle)")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",

@@ -177,6 +177,13 @@ def test_each_help_has_an_example_that_parses(cli, name):
         assert parser().parse_args(words).command == name
 
 
+def test_help_of_encode_names_every_codec(cli):
+    from codec_lib.codecs.protocol import CODECS
+
+    shown = cli("encode", "--help").out
+    assert [name for name in CODECS if not re.search(rf"\b{name}\b", shown)] == []
+
+
 def test_closed_pipe_is_quiet():
     ran = subprocess.run(f"{sys.executable} -m codec_lib table | true", shell=True, capture_output=True, text=True)
     assert ran.stderr == ""
