@@ -1,4 +1,4 @@
-"""What notebooks and pages show: numbers that know their origin, tables, plots, pictures, the side-by-side player.
+"""What notebooks and pages show: numbers that know their origin, tables, plots, pictures, the side-by-side player and the explorer.
 
 Loaded on first use, so that importing the package costs nothing.
 """
@@ -10,7 +10,7 @@ _HOME = {
     "Table": "tables", "Column": "tables", "rate_table": "tables", "value_table": "tables", "beside_paper": "tables",
     "Figure": "plots", "figure": "plots", "style": "plots", "rd_curves": "plots", "lines": "plots",
     "frame_curves": "plots", "bars": "plots", "PALETTE": "plots",
-    "pictures": "images", "side_by_side": "player", "strip": "page",
+    "pictures": "images", "side_by_side": "player", "explore": "explorer", "strip": "page",
 }
 __all__ = sorted(_HOME)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from codec_lib.errors import UsageError
+
+STORED = (("lossless WebP", {"lossless": True, "method": 4}), ("WebP, quality 95", {"quality": 95}),
+          ("WebP, quality 90", {"quality": 90}), ("WebP, quality 80", {"quality": 80}), ("WebP, quality 65", {"quality": 65}))
+"""How many frames of a page are stored, best first: the first that fits the page's budget is used, and the page says which."""
 
 
 @dataclass
@@ -55,3 +59,20 @@ def data_uri(frame: np.ndarray, kind: str, **options) -> str:
     stream = io.BytesIO()
     Image.fromarray(frame if frame.ndim == 2 else np.ascontiguousarray(frame.transpose(1, 2, 0))).save(stream, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def fitting(frames: Sequence[np.ndarray], max_bytes: int) -> tuple[list[str], str]:
+    """Frames, uint8 (3, H, W) each, as data URIs of at most ``max_bytes`` in all, and how they are stored (`STORED`).
+
+    Raises UsageError where they do not fit in any way.
+    """
+    for stored, options in STORED:
+        sources, size = [], 0
+        for frame in frames:
+            sources.append(data_uri(frame, "WEBP", **options))
+            size += len(sources[-1])
+            if size > max_bytes:
+                break
+        else:
+            return sources, stored
+    raise UsageError(f"{len(frames)} frames do not fit {max_bytes} bytes: show fewer or smaller ones")

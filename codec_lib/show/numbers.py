@@ -90,6 +90,11 @@ def given(value: float | str, what: str, spec: str = "g") -> Shown:
     return Shown(text, "given", what, spec, value=None if isinstance(value, str) else value)
 
 
+def said(part: Shown | str) -> str:
+    """HTML of a part of a note: a number with its origin, or text."""
+    return part._repr_html_() if isinstance(part, Shown) else html.escape(part)
+
+
 def number(value: float, spec: str = ".2f") -> str:
     """``value`` formatted with a true minus sign, without a minus before zero; "–" for a value that is not finite."""
     if not math.isfinite(value):

@@ -18,7 +18,7 @@ from codec_lib.show.numbers import Shown, given, measured
 CELL_LINES = 30
 EXERCISES = 5
 SEEN = {"Table", "rate_table", "value_table", "beside_paper", "figure", "rd_curves", "lines", "frame_curves", "bars", "pictures",
-        "side_by_side", "strip"}
+        "side_by_side", "explore", "strip"}
 """What makes something to look at, of this package."""
 
 

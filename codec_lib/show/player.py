@@ -16,12 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from codec_lib.errors import UsageError
-from codec_lib.show.images import data_uri
-from codec_lib.show.numbers import Shown
-
-# How frames are stored, best first: the first that fits the budget is used, and the page says which.
-STORED = (("lossless WebP", {"lossless": True, "method": 4}), ("WebP, quality 95", {"quality": 95}),
-          ("WebP, quality 90", {"quality": 90}), ("WebP, quality 80", {"quality": 80}), ("WebP, quality 65", {"quality": 65}))
+from codec_lib.show.images import fitting
+from codec_lib.show.numbers import Shown, said
 
 SCRIPT = """
 (function () {
@@ -117,24 +113,11 @@ def side_by_side(tracks: Mapping[str, object], *, caption: str, alt: str, notes:
         raise UsageError(f"versions must be uint8 (T, 3, H, W) of one shape, not {[f.shape for f in frames.values()]}")
     if fps is None:
         fps = float(next((t.fps for t in tracks.values() if hasattr(t, "fps")), 25))
-    shown = {name: "".join(_note(part) for part in (notes or {}).get(name, ())) for name in frames}
-    for stored, options in STORED:
-        coded, size = [], 0
-        for name, clip in frames.items():
-            uris = []
-            for frame in clip:
-                uris.append(data_uri(frame, "WEBP", **options))
-                size += len(uris[-1])
-                if size > max_bytes:
-                    break
-            coded.append({"name": name, "note": shown[name], "frames": uris})
-        if size <= max_bytes:
-            return Player(_markup(coded, next(iter(shapes)), caption, alt, fps, width, stored), caption, stored)
-    raise UsageError(f"{len(frames)} versions of {next(iter(shapes))[0]} frames do not fit {max_bytes} bytes: show fewer or smaller frames")
-
-
-def _note(part: Shown | str) -> str:
-    return part._repr_html_() if isinstance(part, Shown) else html.escape(part)
+    shape = next(iter(shapes))
+    sources, stored = fitting([frame for clip in frames.values() for frame in clip], max_bytes)
+    coded = [{"name": name, "note": "".join(map(said, (notes or {}).get(name, ()))),
+              "frames": sources[i * shape[0] : (i + 1) * shape[0]]} for i, name in enumerate(frames)]
+    return Player(_markup(coded, shape, caption, alt, fps, width, stored), caption, stored)
 
 
 def _markup(tracks: list[dict], shape: tuple, caption: str, alt: str, fps: float, width: int, stored: str) -> str:

@@ -79,6 +79,7 @@ def figure(canvas: Canvas, *, caption: str, alt: str, source: Sequence[str] = ()
     svg = stream.getvalue()[stream.getvalue().index("<svg"):]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
     svg = re.sub(r' id="[a-z]+[0-9._]*_\d+"', "", svg)  # names of groups, which would clash between figures of a page
+    svg = re.sub(r' id="series-(\d+)"', r' data-series="\1"', svg)  # how an `explorer` finds a curve
     svg = svg.replace(INK, "currentColor")
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px inherit; font-size: \1px", svg)
     svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', r' style="max-width:100%;height:auto" width="\1pt"', svg, count=1)
@@ -124,6 +125,7 @@ def lines(series: Series, *, x: str, y: str, caption: str, alt: str, log_x: bool
         for i, (name, (xs, ys)) in enumerate(series.items()):
             again = i // len(PALETTE)
             axes.plot(xs, ys, color=list(PALETTE.values())[i % len(PALETTE)], label=name,
+                      gid=f"series-{i}",
                       marker=MARKERS[(i + again) % len(MARKERS)] if markers else None, linestyle=DASHES[again % len(DASHES)],
                       **{"linewidth": 3, "zorder": 3} if name == bold else {})
         axes.set_xlabel(x)

@@ -164,3 +164,34 @@ def test_the_player_moves_by_keyboard(tmp_path):
     tree, foreign = browse(page, tmp_path)
     assert foreign == []
     assert json.loads(re.search(r"<title>(.*?)</title>", tree)[1]) == ["1", "46", "1 / 3", "7.5 bpp", 13, 40]
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_the_explorer_follows_its_sliders(tmp_path):
+    """A slider that moves changes the picture, the note and the ring on the curves."""
+    import numpy as np
+
+    from codec_lib.show import explore, lines, live
+
+    words = {"caption": "Grey squares of several kinds.", "alt": "A grey square for each setting"}
+    curves = lines({"a": ([1, 2], [3, 4]), "b": ([1, 2], [5, 6])}, x="x", y="y", **words)
+    page = explore({"kind": "ab", "shade": (10, 200)}, lambda k, s: np.full((3, 8, 8), s, np.uint8), curves=curves, **words,
+                   note=lambda k, s: [f"{k} ", live(s, "d")], point=lambda k, s: (k, int(s > 99)))
+    script = """<script>window.addEventListener("load", function () {
+      var part = function (n) { return document.querySelector('[data-part="' + n + '"]'); };
+      var ring = function () { var c = document.querySelector("circle"); return [+c.getAttribute("cx"), +c.getAttribute("cy")]; };
+      var before = ring(), of = document.querySelector('[data-series="1"]').querySelectorAll("use")[1];
+      ["axis-0", "axis-1"].forEach(function (n) { part(n).value = "1"; part(n).dispatchEvent(new Event("input")); });
+      var canvas = document.createElement("canvas"), image = part("picture");
+      setTimeout(function () {
+        canvas.getContext("2d").drawImage(image, 0, 0);
+        var after = ring();
+        document.title = JSON.stringify([part("note").textContent, part("stop-1").textContent, canvas.getContext("2d").getImageData(4, 4, 1, 1).data[0],
+          before[0] < after[0], before[1] > after[1], after[0] === +of.getAttribute("x"), after[1] === +of.getAttribute("y")]);
+      }, 500);
+    });</script>"""
+    file = tmp_path / "explorer.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8><title></title>{page.markup}{script}", encoding="utf-8")
+    tree, foreign = browse(file, tmp_path)
+    assert foreign == []
+    assert json.loads(re.search(r"<title>(.*?)</title>", tree)[1]) == ["b 200", "200", 200, True, True, True, True]

@@ -1,5 +1,6 @@
 """Numbers, tables, figures and the player: what they show, where it comes from, and that it fits into a page."""
 
+import json
 import re
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ from codec_lib.show import (
     Table,
     bars,
     beside_paper,
+    explore,
     figure,
     frame_curves,
     given,
@@ -228,6 +230,36 @@ def test_player_refuses_what_cannot_be_compared():
         side_by_side({"a": clip(0), "b": clip(1, frames=2)}, **CAPTION)
     with pytest.raises(UsageError, match="caption"):
         side_by_side({"a": clip(0), "b": clip(1)}, caption="", alt="An alternative text.")
+
+
+GREYS = {"D": (0, 10), "quality": (0, 24, 63), "frame": range(2)}
+CURVES = {"D = 0": ([0.1, 0.2, 0.3], [20, 21, 22]), "D = 10": ([0.1, 0.2, 0.3], [24, 25, 26])}
+
+
+def explored(**changes):
+    settings = {"picture": lambda d, q, t: np.full((3, 4, 6), d + q + t, np.uint8), "note": lambda d, q, t: [live(d, "d"), f" < {q}"],
+                "curves": lines(CURVES, x="x", y="y", **CAPTION), "point": lambda d, q, t: (f"D = {d}", (0, 24, 63).index(q))}
+    return explore(**{"axes": GREYS, **settings, **CAPTION, **changes})
+
+
+def test_explorer_has_a_picture_a_note_and_a_place_for_each_setting():
+    page = explored()
+    assert page.settings == 12 and "lossless" in page.stored and repr(page) == "Explorer: A caption of some words."
+    stops, sources, notes, points = (json.JSONDecoder().raw_decode(page.markup.partition(f" {name} = ")[2])[0]
+                                     for name in ("stops", "pictures", "notes", "points"))
+    assert stops == [["0", "10"], ["0", "24", "63"], ["0", "1"]] and len(sources) == len(notes) == 12
+    assert len(set(sources)) == 12 and f'src="{sources[0]}"' in page.markup  # without a script the first is there
+    assert notes[6] == '<span data-live>10</span> &lt; 0' and points == [[k, i] for k in (0, 1) for i in (0, 1, 2) for _ in (0, 1)]
+    assert page.markup.count('type="range"') == 3 and 'data-series="1"' in page.markup and not re.search(r"https?://(?!www.w3)", page.markup)
+
+
+def test_explorer_refuses_what_cannot_be_explored():
+    for changes, word in (({"axes": {}}, "1 to 4"), ({"axes": {"D": [1]}}, "two stops"), ({"max_bytes": 99}, "do not fit"), ({"alt": "x"}, "alt"),
+                          ({"picture": lambda *_: np.zeros((3, 4, 6))}, "uint8"), ({"curves": None}, "go together"),
+                          ({"picture": lambda d, q, t: np.zeros((3, 4, 6 + d), np.uint8)}, "one shape"),
+                          ({"point": lambda *_: ("D = 5", 0)}, "no point 0 on a curve 'D = 5'"), ({"point": lambda *_: ("D = 0", 3)}, "no point 3")):
+        with pytest.raises(UsageError, match=word):
+            explored(**changes)
 
 
 def test_pictures():
