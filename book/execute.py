@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from codec_lib.experiments.provenance import provenance  # noqa: E402
+from codec_lib.experiments.provenance import hardware, provenance  # noqa: E402
 from codec_lib.experiments.records import Results, results_dir  # noqa: E402
 from codec_lib.files import write_bytes  # noqa: E402
 
@@ -80,7 +80,10 @@ def children(pid: int) -> list[int]:
 
 
 def save(chapter: str, minutes: float, memory: float) -> bool:
-    """Write a measurement to the records of the chapters unless the saved one is close; returns whether it was written."""
+    """Write a measurement to the records of the chapters unless the saved one is close; returns whether it was written.
+
+    Chapters are measured one by one, so each keeps the name of its machine.
+    """
     path = results_dir() / "chapters.json"
     results = Results.load(path) if path.exists() else Results("chapters")
     old = {v.metric: v.value for v in results.values if v.clip == chapter}
@@ -88,7 +91,9 @@ def save(chapter: str, minutes: float, memory: float) -> bool:
     close = old and all(abs(new[m] - old[m]) <= max(0.25 * old[m], 0.06) for m in new)
     if close:
         return False
-    results.provenance = provenance({"command": "python book/execute.py"})
+    before = results.provenance
+    machines = before.get("config", {}).get("machines") or {v.clip: before.get("hardware") for v in results.values}
+    results.provenance = provenance({"command": "python book/execute.py", "machines": machines | {chapter: hardware()}})
     results.values = [v for v in results.values if v.clip != chapter]
     results.add_value("minutes", new["minutes"], "min", clip=chapter)
     results.add_value("memory", new["memory"], "GB", clip=chapter)

@@ -52,7 +52,7 @@ def strip(chapter: str, *, scale: str = "lab", shows: Iterable[str] = (), values
         run = values[f"{start}/minutes"]
         parts += [("runs in", [measured(run, ".1f"), " min"]),
                   ("memory", [measured(values[f"{start}/memory"], ".1f"), " GB"]),
-                  ("on", [given(str(run.provenance.get("hardware", "an unnamed machine")), "machine")])]
+                  ("on", [given(_machine(run, chapter), "machine")])]
     else:
         parts.append(("time", ["not measured yet"]))
     for name in shows:
@@ -63,6 +63,12 @@ def strip(chapter: str, *, scale: str = "lab", shows: Iterable[str] = (), values
             what = [str(origin.get("commit", "unknown"))[:8], str(origin.get("date", "")), str(origin.get("hardware", ""))]
             parts.append((f"records of {name}", [given(", ".join(filter(None, what)), "origin of the records")]))
     return Strip(parts)
+
+
+def _machine(run: Value, chapter: str) -> str:
+    """Where a chapter was measured: of those in a record some may have been measured elsewhere."""
+    origin = run.provenance
+    return str(origin.get("config", {}).get("machines", {}).get(chapter) or origin.get("hardware") or "an unnamed machine")
 
 
 def structure_problems(path: Path) -> list[str]:

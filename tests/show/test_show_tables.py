@@ -278,6 +278,8 @@ def test_strip_shows_records_and_says_when_there_are_none(results, values):
     shown = strip("01_x", shows=["demo", "other"], values=known)
     assert repr(shown) == ("scale lab · runs in 1.3 min · memory 0.8 GB · on a CPU, 23 GB · "
                            "records of demo 01234567, 2026-11-21, a CPU · records of other not saved yet")
+    chapters.provenance["config"] = {"machines": {"01_x": "another CPU"}}  # measured before the others, elsewhere
+    assert "on another CPU ·" in repr(strip("01_x", shows=["demo"], values=known))
     parsed = parse_html(shown._repr_html_())
     assert not MEASURED.search(parsed.plain)  # a machine's "23 GB" is said to be given, and no result
     assert [m.key for m in parsed.marks if m.kind == "record"] == ["chapters/-/01_x/-/minutes", "chapters/-/01_x/-/memory"]
