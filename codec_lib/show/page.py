@@ -100,6 +100,8 @@ def structure_problems(path: Path) -> list[str]:
             found.append(f"cell {at} has {len(text.splitlines())} lines, at most {CELL_LINES}")
         if "solution" in tags and "hide-cell" not in tags and "hide-input" not in tags:
             found.append(f"cell {at} is a solution and not folded: tag it 'hide-cell'")
+        if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
+            found.append(f"cell {at} shows a warning (stderr): its text names temporary files, so nbval fails; mend what warns")
         if cell["cell_type"] == "code" and _defines_machinery(text):
             found.append(f"cell {at} defines a class of ten lines or more: machinery belongs into codec_lib")
         if cell["cell_type"] == "code":

@@ -36,11 +36,12 @@ def test_the_rules_notice_what_is_missing(tmp_path):
              {"cell_type": "code", "source": "\n".join(["x = 1"] * 31), "metadata": {"tags": ["solution"]}, "outputs": []},
              {"cell_type": "code", "source": "class A:\n" + "    x = 1\n" * 12, "metadata": {}, "outputs": []},
              {"cell_type": "code", "source": "%time\nshow.lines({})\nassert True", "metadata": {}, "outputs": []},
-             {"cell_type": "code", "source": "assert True\nTable([])", "metadata": {}, "outputs": []}]
+             {"cell_type": "code", "source": "assert True\nTable([])", "metadata": {}, "outputs": []},
+             {"cell_type": "code", "source": "old()", "metadata": {}, "outputs": [{"output_type": "stream", "name": "stderr", "text": "old"}]}]
     path.write_text(json.dumps({"cells": cells}))
     found = " ".join(structure_problems(path))
     for word in ("3 to 5", "Further reading", "strip", "five list items", "at least 5", "31 lines", "not folded", "machinery",
-                 "cell 3 makes something with lines(...) that nobody sees"):
+                 "cell 3 makes something with lines(...) that nobody sees", "cell 5 shows a warning"):
         assert word in found, word
     assert "cell 4" not in found
 
