@@ -133,7 +133,9 @@ def lines(series: Series, *, x: str, y: str, caption: str, alt: str, log_x: bool
         if log_x:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+            low, high = axes.get_xlim()
+            between = "25" if high < 2000 * low else ""  # over more decades their labels would run into each other
+            axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else "")
         if log_y:
             axes.set_yscale("log")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
