@@ -57,6 +57,8 @@ DISTANCES = (1, 2, 4, 8)
 SAVED, LOSS, CALLS, LOWEST, DRIFT, PAIRS = ("time saved", "lpips lost", "calls saved", "lowest similarity", "drift", "pairs")
 DECODING = "decoding time saved"
 """Of all that a viewer does; `SAVED` is of denoising alone."""
+UNCUT = "mean without cuts"
+"""In place of a clip: the mean over clips of which no frame but the first is an I frame."""
 CHECK = "sample:carphone"
 """A clip that ships, its first frames drawn with D = 0 at the middle quality: a point that anyone can measure again in seconds."""
 RESUMABLE = True
@@ -220,6 +222,8 @@ def _summarise(log: PointLog) -> None:
         ratio = {c: growth(curve(results, here, c)) / growth(curve(results, full_of(name), c)) for c in clips}
         add_mean(results, f"{DRIFT} over full", ratio, "", here)
     add_mean(results, LOWEST, {c: min(v) for c in clips if (v := _steps(at, c))}, "", FULL)
+    if (lowest := least_alike(at, {r.clip: r.frames for r in results.records if r.clip in clips})) is not None:
+        results.add_value(LOWEST, lowest, codec=FULL, clip=UNCUT)
     for d in DISTANCES:
         for n in range(1, STEPS + 1):
             found = [at[key] for c in clips if (key := (FULL, c, likeness_name(d, n))) in at]
@@ -236,6 +240,12 @@ def _only(results: Results, clips: Sequence[str]) -> Results:
 
 def _steps(at: dict, clip: str) -> list[float]:
     return [at[key] for n in range(1, STEPS + 1) if (key := (FULL, clip, likeness_name(1, n))) in at]
+
+
+def least_alike(at: dict, frames: dict[str, int]) -> float | None:
+    """Lowest over the steps of the similarity one frame apart, mean over the clips without a cut; frames: of each clip."""
+    uncut = [found for c, n in frames.items() if (found := _steps(at, c)) and at[FULL, c, "p frames"] == n - 1]
+    return float(np.mean(uncut, axis=0).min()) if uncut else None
 
 
 def growth(values: Sequence[float]) -> float:

@@ -49,7 +49,8 @@ def test_measured_resumed_and_shown(small, tmp_path, monkeypatch):
     assert found[none, table.DECODING] == pytest.approx(100 * (1 - seconds[none] / seconds[table.FULL]))
     assert [v.value for v in results.values if v.metric == "check calls"] == [table.STEPS]
     assert found[label(table.named(0), "lab"), table.CALLS] == pytest.approx(100 * (1 - 1 / (FRAMES - 1)))
-    assert -1 <= found[table.FULL, table.LOWEST] <= 1
+    uncut = [v.value for v in results.values if v.clip == table.UNCUT]
+    assert uncut == [pytest.approx(found[table.FULL, table.LOWEST])] and -1 <= uncut[0] <= 1
     rows = table.rows(results)
     assert [r["codec"] for r in rows[:4]] == [label(table.named(d), "lab") for d in table.DEPTHS]
     ids = {v.id for v in results.values}
@@ -67,6 +68,14 @@ def test_similarity_compares_frames_of_one_period():
     watch(6, same)
     assert watch.units() == {table.likeness_name(1, 1): (0.0, ""), table.likeness_name(1, 2): (0.0, "")}
     assert watch.found[1, 1] == [pytest.approx(1), pytest.approx(-1)]
+
+
+def test_the_least_alike_step_is_that_of_clips_without_a_cut():
+    alike = {"one": [0.9, 0.7], "two": [0.5, 0.8], "cut": [0.1, 0.1]}
+    at = {(table.FULL, clip, table.likeness_name(1, n)): v for clip, found in alike.items() for n, v in enumerate(found, 1)}
+    at |= {(table.FULL, clip, "p frames"): FRAMES - 1 - (clip == "cut") for clip in alike}
+    assert table.least_alike(at, dict.fromkeys(alike, FRAMES)) == pytest.approx(0.7)  # of steps, after the mean over clips
+    assert table.least_alike(at, {"cut": FRAMES}) is None
 
 
 def test_growth_leaves_out_the_i_frame():
