@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PROJECT["version"] == codec_lib.__version__ == citation["version"]
     assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("chosen, then", [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77")])
+def test_waiting_threads_sleep_early(chosen, then):
+    """As OpenMP itself tells once it is loaded; what the user has set stays."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    told = subprocess.run([sys.executable, "-c", "import codec_lib, torch"], env=ours | {"OMP_DISPLAY_ENV": "VERBOSE"} | chosen,
+                          capture_output=True, text=True, check=True).stderr
+    if "GOMP_" not in told:
+        pytest.skip("torch came with another OpenMP than GNU's, whose threads wait otherwise")
+    assert re.findall(r"GOMP_SPINCOUNT = '(\d+)'", told) == [then]
 
 
 def test_readme_commands_are_targets_of_the_makefile():
