@@ -2,7 +2,7 @@
 
 `lab` is trained here on latents of the lab autoencoder; `paper` is Stable Diffusion 2.1's, loaded from a folder in diffusers'
 format. Both attend to a context, tokens that say what the picture is or how it was coded (chapter 07); without one they
-get ``empty``, learned in the lab profile, zero in a folder that has no text encoder to ask.
+get ``empty``, learned in the lab profile, zero in a folder of diffusers.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _from_diffusers(folder: Path) -> Denoiser:
     stages, heads = len(c.block_out_channels), c.attention_head_dim
     if len(set(c.down_block_types)) > 2 or not isinstance(c.cross_attention_dim, int):
         raise UsageError(f"the U-Net in '{folder.name}' is of a kind that Stable Diffusion does not use")
-    scheduler = folder / "scheduler" / "scheduler_config.json"
+    root = folder if (folder / "unet").is_dir() else folder.parent  # the scheduler's folder lies beside the U-Net's
+    scheduler = root / "scheduler" / "scheduler_config.json"
     model = Denoiser(DenoiserConfig(
         latent_channels=c.in_channels, widths=tuple(c.block_out_channels),
         attention=tuple("CrossAttn" in kind for kind in c.down_block_types), layers_per_block=c.layers_per_block,
@@ -131,11 +132,14 @@ def _from_diffusers(folder: Path) -> Denoiser:
 
 
 def _prediction(scheduler: Path) -> str:
-    """What the network predicts, as the folder's scheduler says: noise where it says nothing."""
+    """What the network predicts, as the folder's scheduler says: noise where it says nothing. Raises UsageError."""
     if not scheduler.is_file():
         return "noise"
     names = {"epsilon": "noise", "sample": "data", "v_prediction": "velocity"}
-    said = json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
+    try:
+        said = json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
+    except (ValueError, AttributeError):
+        raise UsageError(f"'{scheduler}' is damaged: fetch it again") from None
     if said not in names:
         raise UsageError(f"{scheduler.name} names the unknown prediction '{said}'")
     return names[said]

@@ -2,8 +2,9 @@
 
 A diffusion codec whose decoded frames predict later frames needs the same noise on both sides. Generators of deep
 learning libraries promise that only for one version on one device. Here 16 bits of a counter-based integer generator
-(Philox 4x64, whose stream NumPy guarantees) pick one of 65,536 equally likely values from a table of integers: no float
-operation is involved, so there is nothing that could round differently.
+(Philox 4x64, whose stream NumPy guarantees) pick one of 65,536 equally likely values from a table of integers. The table is computed
+once, by a function of floats; the closest that one of its values comes to where rounding turns is 1.7e-5 of a unit, far beyond what such
+functions differ by, and a test knows the table's digest.
 """
 
 from __future__ import annotations

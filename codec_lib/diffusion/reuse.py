@@ -28,8 +28,8 @@ POLICIES = ("carry", "newest")
 class Buffer:
     """Predicted noise-free latents of earlier frames, by step.
 
-    policy: what stands at steps that a frame took from the buffer, once it is done. "carry": what stood there, so the noisiest
-    predictions are those of the last frame that ran all steps. "newest": that frame's last prediction.
+    policy: what stands at the steps above D once a frame is done. "carry": what stood there, so the noisiest predictions are those of the
+    last frame that ran all steps. "newest": the last prediction of the frame, whether it ran these steps or not.
     """
 
     def __init__(self, policy: str = "carry"):
@@ -48,7 +48,7 @@ class Buffer:
         self.kept = {n: warp(y) for n, y in self.kept.items()}
 
     def finish(self, depth: int) -> None:
-        """Say that a frame is done whose steps above ``depth`` were reused."""
+        """Say that a frame is done; ``depth``: D."""
         if self.policy == "newest" and self.kept:
             newest = self.kept[min(self.kept)]
             self.kept = {n: newest if n > depth else y for n, y in self.kept.items()}

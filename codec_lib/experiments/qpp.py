@@ -5,7 +5,7 @@ One model, the same streams, drawn with five prompts:
     right      r of the frame's quality
     without    the empty prompt, which a part of the training had in place of r
     zero       log r = 0, whatever the quality
-    random     r of a quality drawn at random for every frame
+    random     r drawn at random for every frame, log r evenly over the range
     wrong      r of the quality at the other end of the range
 
 and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. What was drawn is measured as
@@ -20,6 +20,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -77,9 +78,10 @@ class Empty(nn.Module):
         return self.tokens.expand(len(r), -1, -1)
 
 
-def prompts(codec: DiffVCCodec) -> dict[str, nn.Module]:
-    """The five, for a codec whose generator has a prompt."""
-    prompt, draw = codec.generator.prompt, np.random.default_rng(0)
+def prompts(codec: DiffVCCodec, point: str = "") -> dict[str, nn.Module]:
+    """The five, for a codec whose generator has a prompt. point: what a random one depends on, so that a point that is measured by itself
+    is the same one."""
+    prompt, draw = codec.generator.prompt, np.random.default_rng(crc32(point.encode()))
     low, high = (float(codec.ratio(q).log()) for q in (codec.qualities[0], codec.qualities[-1]))
     return {
         "right": prompt,
@@ -107,11 +109,13 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
     checkpoints: folder with diffvc-generator-lab-none.safetensors, the model without prompts; without it that is left out.
     """
     codec = load_codec("diffvc", detail=False)
-    ways = {p: (codec, prompt) for p, prompt in prompts(codec).items()}
     file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
-    if file and file.is_file():
-        ways[ALONE] = (load_codec("diffvc", generator=file, detail=False), None)
-    weights = {named(p, blended): weights_of(c) for p, (c, _) in ways.items() for blended in (False, True)}
+    alone = {ALONE: (load_codec("diffvc", generator=file, detail=False), None)} if file and file.is_file() else {}
+
+    def ways(point: str = "") -> dict[str, tuple[DiffVCCodec, nn.Module | None]]:
+        return {p: (codec, prompt) for p, prompt in prompts(codec, point).items()} | alone
+
+    weights = {named(p, blended): weights_of(c) for p, (c, _) in ways().items() for blended in (False, True)}
     log = PointLog("qpp", {"frames": FRAMES, "levels": LEVELS}, weights, out, resume)
     for source in (s for named_ in clips or ["sample"] for s in find_clips(named_)):
         video = replace(source.load(FRAMES), name=source.name)
@@ -119,11 +123,11 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
         for done, quality in enumerate(QUALITIES):
             if progress:
                 progress(done, len(QUALITIES), f"{video.name} q{quality}")
-            _draw_all(log, ways, video, quality)
+            _draw_all(log, ways(f"{video.name} {quality}"), video, quality)
         if progress:
             progress(len(QUALITIES), len(QUALITIES), video.name)
     results = log.finish()
-    _compare(results, [p for p in INSTEAD if p in ways])
+    _compare(results, [p for p in INSTEAD if p in ways()])
     _keep_check(results, codec)
     return results
 

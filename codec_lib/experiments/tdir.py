@@ -206,10 +206,11 @@ def curve(results: Results, name: str, clip: str) -> list[float]:
 
 
 def _summarise(log: PointLog) -> None:
-    results, clips = log.results, [c for c in log.clips() if not c.endswith(f"-{LONG}")]
+    results, ways = log.results, (*SETTINGS, *BLENDED, *OTHERS)
+    clips = [c for c in log.clips() if not c.endswith(f"-{LONG}") and all(log.has(label(n, "lab"), c, MIDDLE) for n in ways)]
     at = {(v.codec, v.clip, v.metric): v.value for v in results.values if v.quality == MIDDLE}
     seconds = {(label(r.codec, r.profile), r.clip): r.decode_s for r in results.records if r.quality == MIDDLE}
-    for name in (*SETTINGS, *BLENDED, *OTHERS):
+    for name in ways:
         here, full = label(name, "lab"), full_of(name)
         of = {c: (at[here, c, "denoising_s"], at[full, c, "denoising_s"]) for c in clips if (here, c, "calls") in at}
         add_mean(results, SAVED, {c: 100 * (1 - a / b) for c, (a, b) in of.items()}, "%", here)

@@ -62,7 +62,7 @@ PREDICTION_WEIGHT = 0.1
 class ConditionalRecipe(Recipe):
     """Random crops of clips, a random quality for each; the loss is the mean logarithm of a sequence's rate-distortion cost
 
-        J = sum over its frames of bpp + lambda 255^2 MSE.
+        J = sum over its frames of bpp + lambda 255^2 (MSE + PREDICTION_WEIGHT * the prediction's MSE).
 
     A BD-rate counts relative savings, on a clip that stands still as much as on one that moves, at low rates as much as at
     high ones; without the logarithm the costliest sequences decide the gradient alone.

@@ -56,7 +56,7 @@ class DenoiserRecipe(Recipe):
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         y_0 = self.drawn()
         offset = torch.rand((), generator=self.generator)
-        n = 1 + (((torch.arange(self.batch) + offset) / self.batch) * len(self.schedule)).long()
+        n = (1 + ((torch.arange(self.batch) + offset) / self.batch * len(self.schedule)).long()).clamp(max=len(self.schedule))
         eps = torch.randn(y_0.shape, generator=self.generator).to(y_0.device)
         error = self.errors(y_0, eps, n).mean()
         return error, {"loss": error.item()}

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codec_lib.checkpoint import checkpoint_path
+from codec_lib.checkpoint import checkpoint_path, fill
 from codec_lib.codecs.conditional.export import trainable
 from codec_lib.codecs.conditional.model import ConditionalModel
 from codec_lib.codecs.conditional.motion_stream import WEIGHT_TIMES_LAMBDA
@@ -20,7 +20,7 @@ from codec_lib.codecs.conditional.profiles import INTRA_PROFILE
 from codec_lib.codecs.conditional.reference import PFrame, Reference
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
 from codec_lib.codecs.diffvc.config import PROFILES, LatentConfig, require_size
-from codec_lib.codecs.diffvc.export import load_codec_parts, save_codec
+from codec_lib.codecs.diffvc.export import load_codec_parts, require_autoencoder, save_codec
 from codec_lib.codecs.diffvc.latents import Latents
 from codec_lib.codecs.diffvc.prior import find_prior
 from codec_lib.codecs.intra.export import load_trainable as load_intra
@@ -49,7 +49,8 @@ BAD_AT = (
 
 
 class ContextualRecipe(ConditionalRecipe):
-    """The `conditional` codec's recipe with latents in place of frames: J = bpp + lambda |y - y_hat|^2 / pixel."""
+    """The `conditional` codec's recipe with latents in place of frames: J = bpp + lambda |y - y_hat|^2 / pixel, and the prediction's
+    error beside it, as there."""
 
     name = "diffvc"
 
@@ -95,7 +96,9 @@ def train(args, meter) -> Path:
     intra_path, autoencoder = args.intra or checkpoint_path("intra", INTRA_PROFILE), prior.autoencoder()
     recipe = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, config, args.batch, args.seed)
     if args.start:
-        recipe.model.load_state_dict(trainable(load_codec_parts(args.start, autoencoder)).state_dict())
+        parts = load_codec_parts(args.start, autoencoder)
+        require_autoencoder(parts, prior.vae_digest)
+        fill(recipe.model, trainable(parts).state_dict(), args.start.name)
         set_quantise(recipe.model.entropy, config.portable)
     result = run_training(recipe, args.out, minutes=args.minutes, steps=args.steps, resume=args.resume, seed=args.seed, on_step=meter)
     path = args.checkpoint or args.out / f"{recipe.name}-{args.profile}.safetensors"

@@ -24,6 +24,7 @@ from codec_lib.training.diffvc_generator import PERCEPTUAL_WEIGHT, PIXEL_WEIGHT,
 
 CLIPS = {"varied": True, "blurred": 0.2}
 """See `Sequences`: photographs turned, mirrored, lighter and darker; one sequence in five is out of focus."""
+with_options = diffvc_generator.with_options  # of the generator that is there: gates of one without prompts are trained by prompt=none
 LAST = 200
 """Training step up to which predictions are shown: those of the last steps are what a viewer sees."""
 

@@ -26,10 +26,12 @@ from codec_lib.codecs.diffvc.export import (
     GENERATOR,
     PROMPTS,
     GeneratorConfig,
+    generator_config,
     learned,
     load_codec_parts,
     load_generator,
     made,
+    require_autoencoder,
     save_generator,
 )
 from codec_lib.codecs.diffvc.picture import Carried, Gates
@@ -107,12 +109,13 @@ class GeneratorRecipe(Recipe):
         self.perceptual, self.perceptual_from = False, PERCEPTUAL_FROM[config.shortcut]
 
     def at(self, progress: float) -> None:
+        self.pool.codec.model.to(self.denoiser.empty.device)  # it codes the frames, and is no part of what is trained
         self.perceptual = self.lpips is not None and progress >= self.perceptual_from
 
     def loss(self, progress: float) -> tuple[Tensor, dict[str, float]]:
         coded = self.pool.draw(self.batch, self.generator)
         offset = torch.rand((), generator=self.generator)
-        n = 1 + (((torch.arange(self.batch) + offset) / self.batch) * len(self.schedule)).long()
+        n = (1 + ((torch.arange(self.batch) + offset) / self.batch * len(self.schedule)).long()).clamp(max=len(self.schedule))
         told = torch.rand(self.batch, generator=self.generator) < self.prompt_kept
         error, y_0 = self.predicted(coded, self.noisy(coded, n), n, told)
         self.pool.remember(y_0)
@@ -224,6 +227,7 @@ def train(args, meter, recipe_class: type[GeneratorRecipe] = GeneratorRecipe, **
     prior, intra_path = find_prior(size, args.prior), args.intra or checkpoint_path("intra", INTRA[size])
     autoencoder, denoiser = prior.autoencoder(), prior.denoiser()
     parts = load_codec_parts(checkpoint_path("diffvc", size), autoencoder)
+    require_autoencoder(parts, prior.vae_digest)
     c = parts.model.config
     sequences = training_clips(args, c, **choices)
     codec = ContextualRecipe(sequences, load_intra(intra_path), autoencoder, c, batch=4, seed=args.seed)
@@ -231,6 +235,12 @@ def train(args, meter, recipe_class: type[GeneratorRecipe] = GeneratorRecipe, **
     codec.model.quantise = True
     set_quantise(codec.model.entropy, c.portable)
     low, high = ratio(codec.model, torch.tensor([0.0, 1.0])).tolist()
+    if args.start:  # its prompt has learned what numbers mean on its own scale
+        before = generator_config(args.start)
+        if before.prompt != kind:
+            raise UsageError(f"'{args.start.name}' has prompt {before.prompt}, and {kind} is asked for: name another one to start from, or "
+                             f"add --option prompt={before.prompt}")
+        low, high = before.low, before.high
     ours = size != "paper"
     config = GeneratorConfig(c.signal_channels + c.widths[0], prompt=kind, shortcut=ours, gates=ours, low=low, high=high,
                              prior=prior.unet_digest, codec=parts.digest.hex())

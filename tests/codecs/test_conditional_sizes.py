@@ -173,6 +173,8 @@ def test_qualities_are_log_linear_between_four_anchors():
     ({"motion": "learned"}, "choose motion 'lattice'"),
     ({"spatial_prior": "quadtree"}, "choose temporal_prior 'context'"),
     ({"temporal_prior": "guess"}, "temporal_prior 'guess' does not exist"),
+    ({"temporal_prior": "context", "widths": (8, 16), "context_blocks": (1, 1), "analysis_blocks": (1, 1), "synthesis_blocks": (1, 1)},
+     "cannot be had with 2 scales"),
     ({"synthesis_kinds": ("unet", "cake", "unet")}, "synthesis_kinds 'cake' does not exist"),
     ({"fold": 3}, "choose 1, 2 or 4"),
 ])

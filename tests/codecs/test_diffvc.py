@@ -8,12 +8,14 @@ import torch
 from tiny_conditional import moving_video, tiny_motion
 from tiny_diffvc import SMALL, tiny_autoencoder, tiny_diffvc, tiny_latent_model, tiny_networks
 
+from codec_lib.checkpoint import load_checkpoint, save_checkpoint
 from codec_lib.codecs.conditional import motion_stream
 from codec_lib.codecs.conditional.config import ConditionalConfig
 from codec_lib.codecs.conditional.structure import Structure
 from codec_lib.codecs.diffvc import load
 from codec_lib.codecs.diffvc.config import ERROR_OF_LATENTS, LatentConfig
 from codec_lib.codecs.diffvc.export import (
+    GENERATOR,
     GeneratorConfig,
     load_codec_parts,
     load_generator,
@@ -136,6 +138,8 @@ def test_checkpoints_give_back_what_was_saved(tmp_path):
     assert stream_digest(parts, bytes.fromhex("01020304")) == parts.digest
     others = [stream_digest(parts, bytes([n] * 4)) for n in (1, 2)]
     assert len({parts.digest, *others}) == 3 and all(len(d) == 4 for d in others), "another I-frame codec is another codec"
+    drawn = [stream_digest(parts, bytes.fromhex("01020304"), bytes([n] * 4)) for n in (1, 2)]
+    assert len({parts.digest, *others, *drawn}) == 5, "so is another generator in the coding loop"
     denoiser, control, prompt = tiny_networks()
     config = GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8, prior="aa", codec="bb", gates=True)
     torch.nn.init.normal_(denoiser.empty)
@@ -153,6 +157,22 @@ def test_checkpoints_give_back_what_was_saved(tmp_path):
     assert made(GeneratorConfig(20, 8, "none"), denoiser)[1] is None
 
 
+@pytest.mark.parametrize(("wrong", "message"), [
+    (lambda t: {n: v for n, v in t.items() if n != "prompt.first.bias"}, "lacks the tensor first.bias"),
+    (lambda t: {n: v for n, v in t.items() if not n.startswith("prompt.")}, "lacks the tensor first.bias"),
+    (lambda t: {n: v for n, v in t.items() if n != "denoiser.empty"}, "lacks the tensor denoiser.empty"),
+    (lambda t: t | {"gates.more": torch.zeros(1)}, "a part that its configuration does not have, gates.more"),
+])
+def test_a_generator_s_checkpoint_holds_all_of_it_and_nothing_else(tmp_path, wrong, message):
+    denoiser, control, prompt = tiny_networks()
+    path = tmp_path / "g.safetensors"
+    save_generator(path, GeneratorConfig(SMALL.signal_channels + SMALL.widths[0], 8), denoiser, control, prompt)
+    tensors, values, _ = load_checkpoint(path, GENERATOR)
+    save_checkpoint(path, wrong(tensors), values, GENERATOR)
+    with pytest.raises(UsageError, match=message):
+        load_generator(path, tiny_networks()[0], Named(""), None)
+
+
 def test_what_cannot_be_asked_for():
     with pytest.raises(UsageError, match="no profile"):
         load(profile="huge")
@@ -164,6 +184,10 @@ def test_what_cannot_be_asked_for():
         load(depth=70)
     with pytest.raises(UsageError, match="a viewer has no choice"):
         load(profile="lab-loop", depth=10)
+    with pytest.raises(UsageError, match="takes true or false, not 'no'"):
+        load(diffusion="no")
+    with pytest.raises(UsageError, match="takes a folder, not 2024"):
+        load(prior=2024)
     with pytest.raises(UsageError, match="entropy path"):
         load(entropy="maybe")
 

@@ -8,7 +8,7 @@ from tiny_diffvc import SMALL, TINY_UNET, tiny_networks
 from tiny_prior import save_text_encoder
 
 from codec_lib.codecs.diffvc.control import LEVELS, QUICKER, Shortcut
-from codec_lib.codecs.diffvc.generator import Generator, Sampling
+from codec_lib.codecs.diffvc.generator import STARTING_NOISE, Generator, Sampling
 from codec_lib.codecs.diffvc.prompt import TextPrompt, quantisation_ratio
 from codec_lib.diffusion.reuse import calls_per_period
 from codec_lib.errors import MissingWeights, UsageError
@@ -149,13 +149,18 @@ def test_noise_is_the_same_every_time_and_differs_between_frames_and_seeds():
     assert not torch.equal(a, drawn(Sampling(steps=3, depth=3, seed=1))[0][0])
 
 
-def test_ddim_draws_nothing_on_its_way():
-    ddim = Sampling(steps=3, depth=3, sampler="ddim")
-    generator = Generator(*tiny_networks(), ddim)
-    asked = []
-    generator._noise = lambda like, frame, step, real=generator._noise: asked.append(step) or real(like, frame, step)
-    generator.latent(*frames(1)[0], torch.ones(1), 1)
-    assert len(asked) == 4 and generator.schedule.timesteps.tolist() == [-1, *sorted(generator.schedule.timesteps.tolist())[1:]]
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_ddim_starts_from_noise_and_makes_no_use_of_any_on_its_way(sampler):
+    generator, (y_hat, c0) = Generator(*tiny_networks(), Sampling(steps=3, depth=3, sampler=sampler)), frames(1)[0]
+    usual, real = generator.latent(y_hat, c0, torch.ones(1), 1), generator._noise
+
+    def drawn_with(other):
+        generator.restart()
+        generator._noise = lambda like, frame, step: real(like, frame, step) * (9.0 if other(step) else 1.0)
+        return generator.latent(y_hat, c0, torch.ones(1), 1)
+
+    assert torch.equal(drawn_with(lambda step: step != STARTING_NOISE), usual) == (sampler == "ddim")
+    assert not torch.equal(drawn_with(lambda step: step == STARTING_NOISE), usual)
 
 
 def test_the_starting_level_is_the_one_asked_for():
@@ -190,7 +195,8 @@ def test_a_text_prompt_says_what_it_lacks(tmp_path):
 
 @pytest.mark.parametrize(("wrong", "message"), [({"sampler": "euler"}, "unknown sampler"), ({"steps": -1}, "cannot be"),
                                                 ({"start": 20}, "cannot be"), ({"depth": 51}, "outside 0"),
-                                                ({"start": 1001}, "cannot be")])
+                                                ({"start": 1001}, "cannot be"), ({"policy": "oldest"}, "no policy 'oldest'"),
+                                                ({"seed": -1}, "a seed is"), ({"seed": 2**64}, "a seed is")])
 def test_settings_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         Sampling(**wrong)

@@ -64,6 +64,11 @@ def test_a_folder_in_diffusers_format(tmp_path, said, prediction):
     with torch.no_grad():
         assert torch.allclose(loaded(y_n, 500, context), model(y_n, 500, context), atol=1e-6)
     assert loaded.config.prediction == prediction and loaded.config.widths == TINY.widths
+    assert load_denoiser(tmp_path / "unet").config.prediction == prediction
+    if said:
+        (tmp_path / "scheduler" / "scheduler_config.json").write_text("{")
+        with pytest.raises(UsageError, match="is damaged"):
+            load_denoiser(tmp_path)
     with pytest.raises(MissingWeights, match="holds no U-Net"):
         (tmp_path / "nothing").mkdir()
         load_denoiser(tmp_path / "nothing")

@@ -13,7 +13,15 @@ from codec_lib import checkpoint
 from codec_lib.checkpoint import file_sha256, load_checkpoint
 from codec_lib.codecs import diffvc as room
 from codec_lib.codecs.diffvc.config import PROFILES
-from codec_lib.codecs.diffvc.export import GENERATOR, UNLOCKED, GeneratorConfig, learned, save_codec, save_generator
+from codec_lib.codecs.diffvc.export import (
+    GENERATOR,
+    UNLOCKED,
+    GeneratorConfig,
+    generator_config,
+    learned,
+    save_codec,
+    save_generator,
+)
 from codec_lib.codecs.diffvc.picture import carried
 from codec_lib.codecs.intra.export import save_parts as save_intra
 from codec_lib.diffusion.autoencoder import save_autoencoder
@@ -168,6 +176,9 @@ def test_gates_are_trained_for_a_generator_that_is_there(cli, data, monkeypatch)
     assert ran.status == 0, ran.err
     trained = data / "runs" / "g" / f"{GENERATOR}-lab.safetensors"
     before, after = (load_checkpoint(p, GENERATOR)[0] for p in (data / "g.safetensors", trained))
+    assert (generator_config(trained).low, generator_config(trained).high) == (0.5, 2.0), "numbers mean what they meant"
+    ran = cli(*train, "--option", "prompt=none", "--start", data / "g.safetensors", "--resume")
+    assert ran.status == 2 and "has prompt learned, and none is asked for" in ran.err
     assert before.keys() == after.keys()
     assert all(torch.equal(before[n], after[n]) for n in before if not n.startswith("gates."))
     assert file_sha256(data / "g.safetensors") in trained.with_suffix(".md").read_text()

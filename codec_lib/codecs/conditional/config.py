@@ -116,6 +116,9 @@ class ConditionalConfig:
             raise UsageError(f"the dual prior is for latents at 1/{CELL}: choose spatial_prior 'quadtree' with others")
         if self.spatial_prior == "dual" and self.motion != "lattice":
             raise UsageError("the dual prior follows motion on the lattice: choose motion 'lattice' or spatial_prior 'quadtree'")
+        if self.temporal_prior == "context" and len(self.widths) != 3:
+            raise UsageError(f"a prior that looks at the coarsest of three contexts cannot be had with {len(self.widths)} scales: choose "
+                             "temporal_prior 'symbols'")
         if self.spatial_prior == "quadtree" and self.temporal_prior != "context":
             raise UsageError("the quadtree prior is there in floats only: choose temporal_prior 'context' with it")
 

@@ -23,8 +23,8 @@ class Earlier(NamedTuple):
 class State:
     """What a decoded frame leaves to the next. frame: uint8 (1, 3, H, W), padded. feature: float, None after an I frame.
     earlier: its latents. motion: its field int16 (2, R, C), or what learned motion leaves; None after an I frame. t: its
-    number in the stream. signal, c0, flow: float, what was decoded and frame is the picture of, the finest context and the motion
-    it was decoded with; None after an I frame."""
+    number in the stream. signal, c0, flow: float, what was decoded (frame is its picture, unless a generator in the
+    coding loop drew another), the finest context and the motion it was decoded with; None after an I frame."""
 
     frame: Tensor
     feature: Tensor | None

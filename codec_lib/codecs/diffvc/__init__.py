@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codec_lib.errors import MissingWeights, UsageError
+from codec_lib.errors import UsageError
 
 
 def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str | None = None, checkpoint: Path | str | None = None,
@@ -35,14 +35,25 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     from codec_lib.codecs import intra as intra_room
     from codec_lib.codecs.diffvc.codec import DiffVCCodec
     from codec_lib.codecs.diffvc.config import STEPS, resolve
-    from codec_lib.codecs.diffvc.export import GENERATOR, load_codec_parts, load_generator, stream_digest
+    from codec_lib.codecs.diffvc.export import (
+        GENERATOR,
+        load_codec_parts,
+        load_generator,
+        require_autoencoder,
+        stream_digest,
+    )
     from codec_lib.codecs.diffvc.generator import Generator, Sampling
     from codec_lib.codecs.diffvc.prior import find_prior
     from codec_lib.codecs.diffvc.structure import LatentStructure
     from codec_lib.codecs.options import refuse, take
+    from codec_lib.diffusion.autoencoder import STRIDE
 
     profile = profile or "lab"
     size, i_profile, loop = resolve(profile)
+    if not isinstance(diffusion, bool):
+        raise UsageError(f"option diffusion takes true or false, not {diffusion!r}")
+    if not isinstance(prior, str | Path | None):
+        raise UsageError(f"option prior takes a folder, not {prior!r}")
     if name.partition(":")[2]:
         raise UsageError(f"diffvc has no variants, '{name}' names one: write diffvc")
     if entropy not in ("integer", "float", None):
@@ -57,14 +68,16 @@ def load(name: str = "diffvc", profile: str | None = None, *, prior: Path | str 
     parts = load_codec_parts(Path(checkpoint) if checkpoint else checkpoint_path("diffvc", size), found.autoencoder(), entropy)
     i_codec = intra_room.load("intra", i_profile, checkpoint=intra, entropy=entropy or "integer", device=device,
                               channels_last=channels_last)
-    if parts.needs["vae"] != found.vae_digest:
-        raise MissingWeights(f"this codec was trained with vae checkpoint {parts.needs['vae']}, and {found.vae_digest} is there: get that "
-                             "one, or train diffvc again")
+    require_autoencoder(parts, found.vae_digest)
     shown = None
     if diffusion:
         denoiser = found.denoiser()
         path = Path(generator) if generator else checkpoint_path(GENERATOR, size)
+        if (parts.model.config.stride // STRIDE) % denoiser.stride:
+            raise UsageError(f"this denoiser wants latents whose sides are multiples of {denoiser.stride}, and the codec's are multiples of "
+                             f"{parts.model.config.stride // STRIDE}: take a prior with fewer stages")
         control, prompt, gates = load_generator(path, denoiser, found, parts.digest.hex())
         shown = Generator(denoiser, control, prompt, sampling, gates, file_sha256(path)[:8])
-    return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, stream_digest(parts, i_codec.checkpoint), generator=shown,
-                       loop=loop, profile=profile, device=device, channels_last=channels_last, structure=structure)
+    digest = stream_digest(parts, i_codec.checkpoint, bytes.fromhex(shown.digest) if loop else b"")
+    return DiffVCCodec(parts.model, parts.entropy, parts.tables, parts.motion, i_codec, digest, generator=shown, loop=loop, profile=profile,
+                       device=device, channels_last=channels_last, structure=structure)

@@ -30,15 +30,16 @@ PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
 UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
 """What is trained of the prior besides its cross-attention, which has to learn what numbers mean, and its empty context. DiffVC is said
-to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5); ControlNet leaves the decoder half to choice."""
+to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5, which proposes "attention"); ControlNet leaves the decoder
+half to choice. "decoder" is the default since the lab's prior has a hundredth of Stable Diffusion's parameters: it has less to lose."""
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
     """hint_channels: of decoded latent and context together. stem: width of the control network's stem. prompt: one of `PROMPTS`.
     unlocked: which weights of the denoiser learn, one of `UNLOCKED`. shortcut: see `Control`. low, high: ratios that a learned prompt
-    tells apart. gates: whether it has `Gates`. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the
-    contextual codec. Raises UsageError for a prompt that does not exist."""
+    tells apart. digits: after the point, of a prompt of text. gates: whether it has `Gates`. prior: digest (first four bytes) of the denoiser it was trained with, codec: of the
+    contextual codec. Raises UsageError for a prompt, or something unlocked, that does not exist."""
 
     hint_channels: int
     stem: int = 96
@@ -48,6 +49,7 @@ class GeneratorConfig:
     gates: bool = False
     low: float = 0.1
     high: float = 10.0
+    digits: int = 2
     prior: str = ""
     codec: str = ""
 
@@ -68,10 +70,24 @@ def load_codec_parts(path: Path, autoencoder: Autoencoder, entropy: str | None =
     return load_conditional_parts(path, entropy, KIND, LatentConfig, partial(Latents, autoencoder))
 
 
-def stream_digest(parts: Parts, intra: bytes) -> bytes:
-    """What streams name, four bytes: the contextual codec's digest, which stands for the I-frame codec that it was trained with too; with
-    another one, of digest ``intra``, that of both."""
-    return parts.digest if intra.hex() == parts.intra else hashlib.sha256(parts.digest + intra).digest()[:4]
+def require_autoencoder(parts: Parts, there: str) -> None:
+    """Raises MissingWeights where a contextual codec was trained with another autoencoder than the one of digest ``there``."""
+    if parts.needs["vae"] != there:
+        raise MissingWeights(f"this codec was trained with vae checkpoint {parts.needs['vae']}, and {there} is there: get that one, or train "
+                             "diffvc again")
+
+
+def generator_config(path: Path) -> GeneratorConfig:
+    """What a checkpoint of a generator says of itself. Raises what `load_checkpoint` and `config_from` raise."""
+    return config_from(GeneratorConfig, load_checkpoint(path, GENERATOR)[1])
+
+
+def stream_digest(parts: Parts, intra: bytes, drawn_by: bytes = b"") -> bytes:
+    """What streams name, four bytes: the contextual codec's digest, which stands for the I-frame codec that it was trained with too. With
+    another one, of digest ``intra``, or with a generator in the coding loop, of digest ``drawn_by``, one over all of them."""
+    if intra.hex() == parts.intra and not drawn_by:
+        return parts.digest
+    return hashlib.sha256(parts.digest + intra + drawn_by).digest()[:4]
 
 
 def made(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None = None) -> tuple[Control, nn.Module | None]:
@@ -86,7 +102,7 @@ def _prompt(config: GeneratorConfig, denoiser: Denoiser, folder: Path | None) ->
     if config.prompt == "text":
         if folder is None:
             raise MissingWeights("a prompt of text needs CLIP's text encoder: name a folder of Stable Diffusion 2.1 as the prior")
-        return TextPrompt(folder)
+        return TextPrompt(folder, config.digits)
     return None
 
 
@@ -113,7 +129,7 @@ def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | No
     """Control network, prompt and gates. Changes ``denoiser``, that of ``prior``, to what it was trained to. codec:
     digest of the contextual codec; None: any will do, as where training goes on with another.
 
-    Raises MissingWeights, also where it was trained with others.
+    Raises MissingWeights, also where it was trained with others, and UsageError where the file does not hold all that it should.
     """
     tensors, values, _ = load_checkpoint(path, GENERATOR)
     config = config_from(GeneratorConfig, values)
@@ -124,6 +140,13 @@ def load_generator(path: Path, denoiser: Denoiser, prior: Prior, codec: str | No
     gates = Gates() if config.gates else None
     for name, module in (("denoiser.", denoiser), ("control.", control), ("prompt.", prompt), ("gates.", gates)):
         found = {n.removeprefix(name): t.float() for n, t in tensors.items() if n.startswith(name)}
-        if found:
-            fill(module, (module.state_dict() if module is denoiser else {}) | found, path.name)
+        if module is denoiser:
+            if lacking := learned(config, denoiser) - found.keys():
+                raise UsageError(f"'{path.name}' lacks the tensor {name}{min(lacking)}: it is damaged, fetch or train it again")
+            found = denoiser.state_dict() | found
+        if module is not None and not isinstance(module, TextPrompt):
+            fill(module, found, path.name)
+        elif found:
+            raise UsageError(f"'{path.name}' has tensors of a part that its configuration does not have, {name}{min(found)}: it is damaged, "
+                             "fetch or train it again")
     return control, prompt, gates

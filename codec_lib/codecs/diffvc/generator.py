@@ -1,8 +1,9 @@
 """The diffusion decoder: from the decoded latent of a frame to a picture that looks like one.
 
-The latent is noised up to a level and denoised in N steps by a network that follows it through a ControlNet. It stands outside
-the coding loop: what it draws is shown and never predicted from, so streams do not depend on it, and a viewer may choose the
-number of steps, the sampler and how much is reused of the frame before (TDIR) without asking the encoder.
+The latent is noised up to a level and denoised in N steps by a network that follows it through a ControlNet. By default it stands
+outside the coding loop: what it draws is shown and never predicted from, so streams do not depend on it, and a viewer may choose the
+number of steps, the sampler and how much is reused of the frame before (TDIR) without asking the encoder. In the loop (see `codec`)
+nothing of that is left to choose.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from codec_lib.codecs.diffvc.picture import Carried, Gates
 from codec_lib.diffusion.denoiser import Denoiser
 from codec_lib.diffusion.noise import gaussian_noise
 from codec_lib.diffusion.process import add_noise
-from codec_lib.diffusion.reuse import Buffer, resembles, reusing
+from codec_lib.diffusion.reuse import POLICIES, Buffer, resembles, reusing
 from codec_lib.diffusion.samplers import Step, ddim, ddpm, sample
 from codec_lib.diffusion.schedule import Schedule, scaled_linear
 from codec_lib.errors import UsageError
@@ -34,7 +35,7 @@ STARTING_NOISE = 2**32 - 1
 class Sampling:
     """How a viewer denoises.
 
-    steps: N; 0: nothing is drawn, the decoded latent is shown. start: training step whose noise level the decoded latent is raised
+    steps: N; 0: nothing is drawn, the decoded latent takes its place. start: training step whose noise level the decoded latent is raised
     to, 1 to 1000; 1000 is the terminal one.
     depth: D of TDIR, steps that are run for every frame; N: no reuse; -1, and where nothing is said: half of N. policy: see
     `Buffer`. moved: whether the buffer follows the decoded motion. least: cosine similarity of a decoded latent to that of the
@@ -56,6 +57,10 @@ class Sampling:
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler '{self.sampler}': choose from {', '.join(SAMPLERS)}")
+        if self.policy not in POLICIES:
+            raise UsageError(f"a buffer has no policy '{self.policy}': choose from {', '.join(POLICIES)}")
+        if not 0 <= self.seed < 2**64:
+            raise UsageError(f"a seed is a number from 0 to 2^64 - 1, not {self.seed}")
         if not 1 <= self.start <= 1000 or not 0 <= self.steps <= self.start:
             raise UsageError(f"{self.steps} steps from level {self.start} cannot be: 0 <= steps <= start and 1 <= start <= 1000")
         if self.depth == HALF:

@@ -10,7 +10,7 @@ and both are blended with what is drawn, after that has been held back where not
 
     b_t = D(y_hat_t) + k_t * (D(y_t) - D(y_hat_t)),    shown_t = b_t + g_t * d_t + h_t * (s_t - b_t).
 
-It costs no bits and stays out of the coding loop. k_t in (0, 1) is how far the drawing is believed, g_t how far the detail, h_t how far
+It costs no bits and, unless the profile says otherwise, stays out of the coding loop. k_t in (0, 1) is how far the drawing is believed, g_t how far the detail, h_t how far
 the rest of the I frame, which has to go where something was uncovered or has changed. D(y_hat_t), the picture of the decoded latent,
 tells them where that is; what has come far since the I frame, or long ago, is less to be trusted than what has stood still; and where the
 I frame has no texture, none should be drawn, though the decoded latent looks the same where texture is lost and where there never was
