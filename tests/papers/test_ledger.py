@@ -93,7 +93,7 @@ def test_a_verdict_needs_a_record_and_must_be_the_one_earned():
     assert "holds 45" in good.problems({"r": 45.0})[0]
     assert "holds None" in good.problems({})[0]
     assert "no verdict" in replace(good, verdict="open").problems()[0]
-    assert "needs a reason" in replace(claim, verdict="not attempted").problems()[0]
+    assert "needs a reason" in replace(claim, verdict="not attempted", value=None, record=None, reason=None).problems()[0]
     assert "needs a reason" in replace(good, verdict="not reproduced", value=0.0).problems({"r": 0.0})[0]
 
 
