@@ -50,6 +50,10 @@ def test_the_lab_draws_in_few_steps_unless_it_is_told_otherwise():
     assert load_codec("diffvc@lab-loop").generator.sampling == Sampling()
 
 
+def test_streams_name_the_generator_where_they_depend_on_it(codec):
+    assert load_codec("diffvc@lab-loop").checkpoint != codec.checkpoint == load_codec("diffvc", diffusion=False).checkpoint
+
+
 @pytest.mark.parametrize(("frames", "height", "width"), [(1, 70, 90), (2, 1, 1), (2, 65, 130)])
 def test_any_size(codec, frames, height, width):
     video = moving_video(frames, height, width)

@@ -1,5 +1,6 @@
 """Table `tdir`: counts are the schedule's, a run that is resumed measures nothing twice, rows name their records."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,11 @@ def test_measured_resumed_and_shown(small, tmp_path, monkeypatch):
     assert all(set(r["ids"].values()) <= ids for r in rows)
     resumed = table.measure([str(clip)], out=out, resume=Results.load(out))
     assert [r.decode_s for r in resumed.records] == [r.decode_s for r in results.records]
+    half = Results.load(out)  # of another clip one point only was measured
+    half.records.append(replace(next(r for r in half.records if r.quality == 2), clip="half"))
+    went_on = table.measure([str(clip)], out=out, resume=half)
+    assert "half" in {r.clip for r in went_on.records} and "half" not in {v.clip for v in went_on.values}
+    assert {(v.codec, v.metric): v.value for v in went_on.values if v.clip == "mean"} == found
 
 
 def test_similarity_compares_frames_of_one_period():

@@ -93,6 +93,10 @@ def test_a_generator_goes_on_from_another_whatever_codec_that_one_followed(cli, 
     assert file_sha256(data / "g.safetensors") in (data / "runs" / "h" / "diffvc-generator-lab.md").read_text()
     ran = cli("train", "diffvc-generator", *start, data / "unet-lab.safetensors")
     assert ran.status == 2 and "is a checkpoint of 'unet'" in ran.err
+    save_codec(data / "diffvc-lab.safetensors", tiny_latent_model(), initial_tables(), tiny_motion(), digests(data)[0], "0a0b0c0d")
+    for name, begun in (("diffvc-generator", "g.safetensors"), ("diffvc", "diffvc-lab.safetensors")):
+        ran = cli("train", name, *start[:-3], "--out", data / "runs" / f"other-{name}", "--start", data / begun)
+        assert ran.status == 1 and "was trained with vae checkpoint 0a0b0c0d" in ran.err
 
 
 def digests(data):
