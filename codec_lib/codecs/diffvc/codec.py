@@ -3,7 +3,8 @@
 By default the generator stands outside the coding loop: what it draws is never predicted from, so a viewer may draw otherwise,
 elsewhere, or not at all. In the loop, as DiffVC has it, the picture that was drawn is the one that the next frame moves; then
 the encoder has to draw every frame too, and in the same way. Probabilities never depend on what was drawn; at lab size they depend
-on symbols alone, so what is decoded of a stream is the same everywhere; but pictures in the loop are floats upon floats, and on another machine they may drift away.
+on symbols alone, so what is decoded of a stream is the same everywhere; but pictures in the loop are floats upon floats, and on
+another machine they may drift away.
 """
 
 from __future__ import annotations
