@@ -63,7 +63,7 @@ class AutoencoderConfig:
 
 PROFILES = {
     "lab": AutoencoderConfig(),
-    # https://huggingface.co/stabilityai/stable-diffusion-2-1, vae/config.json (papers.md 4.4)
+    # https://huggingface.co/stabilityai/stable-diffusion-2-1, vae/config.json
     "paper": AutoencoderConfig(unfold=1, latent_channels=4, widths=(128, 256, 512, 512), layers_per_block=2, attention=True,
                                linear=False, scale=0.18215),
 }

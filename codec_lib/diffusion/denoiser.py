@@ -57,7 +57,7 @@ class DenoiserConfig:
 
 PROFILES = {
     "lab": DenoiserConfig(),
-    # https://huggingface.co/stabilityai/stable-diffusion-2-1-base, unet/config.json (papers.md 4.4)
+    # https://huggingface.co/stabilityai/stable-diffusion-2-1-base, unet/config.json
     "paper": DenoiserConfig(latent_channels=4, widths=(320, 640, 1280, 1280), attention=(True, True, True, False),
                             layers_per_block=2, heads=(5, 10, 20, 20), context_tokens=77, context_width=1024, groups=32),
 }

@@ -7,7 +7,7 @@ Diffusion), and only the steps n = D ... 1 call the network (Independent Diffusi
     y_{n-1} = a_n y0_pred + b_n y_n + sigma_n noise,   y0_pred from the buffer where n > D, else predicted now.
 
 D = N is plain sampling; D = 0 calls the network for the first frame only. `reusing` wraps a predictor, so that TDIR works with
-every sampler. Source: DiffVC, Fig. 2 and section on TDIR (papers.md 1.2, 1.3). What the buffer holds for steps above D after
+every sampler. Source: DiffVC, Fig. 2 and section on TDIR. What the buffer holds for steps above D after
 a frame that did not run them is not printed; both readings are here as `Buffer` policies.
 """
 

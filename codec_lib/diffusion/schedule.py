@@ -5,7 +5,7 @@ steps is told a *timestep* in 0 ... T - 1; a schedule that keeps N of the T step
 is a schedule like any other, and samplers need not know about respacing.
 
 Sources: Ho et al. 2020 (linear), Nichol and Dhariwal 2021 (cosine; respacing), Stable Diffusion 2.1's configuration
-(scaled linear; papers.md 1.4).
+(scaled linear).
 """
 
 from __future__ import annotations

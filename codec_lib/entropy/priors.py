@@ -1,6 +1,6 @@
 """Spatial priors: which latents are decoded first, and what the later ones may look at.
 
-The two-step ("dual") prior of Li et al. 2022 (DCVC-HEM, kept in DCVC-RT; papers.md 4.1) splits the channels into two
+The two-step ("dual") prior of Li et al. 2022 (DCVC-HEM, kept in DCVC-RT) splits the channels into two
 halves and the positions into a checkerboard:
 
     step 1: half 0 where row + column is even, half 1 where it is odd
@@ -9,7 +9,7 @@ halves and the positions into a checkerboard:
 Every position has half of its channels decoded in step 1, so in step 2 each latent sees its own position in the other
 channels and its four neighbours in its own.
 
-The quadtree prior of Li et al. 2023 (DCVC-DC; papers.md 4.1) splits the channels into four groups and each cell of 2x2
+The quadtree prior of Li et al. 2023 (DCVC-DC) splits the channels into four groups and each cell of 2x2
 positions into its corners, numbered 0 1 / 2 3, and takes four steps. Group g is decoded at the corner
 
     step 1: g    step 2: g xor 3    step 3: g xor 2    step 4: g xor 1

@@ -40,7 +40,7 @@ FRAMES = 96
 QUALITY_SHARE = 0.4
 """The flat encodings' quality, as a share of the highest."""
 FRAME_WEIGHTS = (0.9, 0.5, 1.2, 0.5)
-"""DCVC-DC's weights of a frame's squared error, by its number modulo 4 (papers.md 4.1: 0.5, 1.2, 0.5, 0.9 from the first P frame on)."""
+"""DCVC-DC's weights of a frame's squared error, by its number modulo 4 (0.5, 1.2, 0.5, 0.9 from the first P frame on)."""
 PERIODS = (0, 32)
 KINDS = ("flat", "hierarchical")
 TRIALS = 4

@@ -48,7 +48,7 @@ class QualityScale(nn.Module):
     """One positive gain a channel, moving with the quality: how one network serves all rates.
 
     The logarithms of the gains are learned at ``anchors`` evenly spaced qualities and interpolated linearly between
-    them, so gains are interpolated geometrically (the variable-rate scheme of DCVC-HEM and DCVC-DC, papers.md 4.1).
+    them, so gains are interpolated geometrically (the variable-rate scheme of DCVC-HEM and DCVC-DC).
 
     channels: width of the feature map.
     anchors: learned points, at least 2.

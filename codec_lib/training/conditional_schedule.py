@@ -56,7 +56,7 @@ LEARNED_MOTION = Schedule((
     Stage(25 / 30, frames=4),
     Stage(1.00, frames=4, lead=4),
 ), weights=(0.5, 1.2, 0.5, 0.9), jitter=0.0)
-"""Stages by the epochs that several re-implementations of DCVC-DC agree on, and its frame weights (papers.md 4.1). The frame before
+"""Stages by the epochs that several re-implementations of DCVC-DC agree on, and its frame weights (`data/papers/`). The frame before
 decides which feature adaptor is used, so those follow the same period of four."""
 
 

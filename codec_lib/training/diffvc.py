@@ -1,5 +1,5 @@
-"""The contextual codec of DiffVC. Stages 1 to 6 of papers.md 1.5, as `conditional_schedule` has them; motion on the lattice needs no
-learning, so the first two are empty at lab size.
+"""The contextual codec of DiffVC. Stages 1 to 6 of the eight in `data/papers/diffvc.yaml`, as `conditional_schedule` has them;
+motion on the lattice needs no learning, so the first two are empty at lab size.
 
 They have squared error. Trained on for LPIPS of what is shown, the codec left little to be drawn: on unseen clips a generator for it
 learned to keep to the decoded latent, and the whole was no better.

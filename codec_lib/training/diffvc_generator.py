@@ -1,5 +1,6 @@
-"""The diffusion decoder of DiffVC, stages 7 and 8 of papers.md 1.5: ControlNet, prompt and what is unlocked of the denoiser learn to
-see the clean latent of a frame in a noisy one, with its coded form as the hint; the contextual codec stays as it is.
+"""The diffusion decoder of DiffVC, stages 7 and 8 of the eight in `data/papers/diffvc.yaml`: ControlNet, prompt and what is
+unlocked of the denoiser learn to see the clean latent of a frame in a noisy one, with its coded form as the hint; the contextual codec
+stays as it is.
 
 Where LPIPS can be had, most of the training adds it, of what the predicted latent decodes to: predictions that are right in the
 mean give pictures that are blurred in the mean, as long as a network is small, and a viewer minds blur more than squared error does.

@@ -42,7 +42,7 @@ def size(module):
 
 
 def test_networks_have_the_published_sizes():
-    """Stable Diffusion 2.1's U-Net, and the ControlNet of its size with the stock stem (papers.md 1.6)."""
+    """Stable Diffusion 2.1's U-Net, and the ControlNet of its size with the stock stem."""
     with torch.device("meta"):
         denoiser = Denoiser(DENOISERS["paper"])
         assert size(denoiser.network) / 1e6 == pytest.approx(865.9, abs=0.05)

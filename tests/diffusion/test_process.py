@@ -19,7 +19,7 @@ SCHEDULES = {"scaled-linear": SD, "linear": schedule.linear(), "cosine": schedul
     (701, 0.0819, 0.286, 0.958), (981, 0.0058, 0.076, 0.997), (999, 0.0047, 0.068, 0.998),
 ])
 def test_stable_diffusion_values(n, alpha_bar, signal, noise):
-    """The table of papers.md 1.4, whose steps are timesteps counted from 0."""
+    """The table `schedule` of data/papers/diffvc.yaml, whose steps are timesteps counted from 0."""
     at = n + 1
     assert SD.timesteps[at] == n
     assert SD.alpha_bar[at].item() == pytest.approx(alpha_bar, abs=5e-5)

@@ -67,7 +67,7 @@ def test_calls_are_what_the_formula_says(depth, policy):
 
 
 def test_of_the_published_setting_half_the_calls_are_left():
-    """papers.md 1.3: 31 P frames, N = 50, D = 25."""
+    """`tdir` of data/papers/diffvc.yaml: 31 P frames, N = 50, D = 25."""
     assert calls_per_period(31, 50, 25) / calls_per_period(31, 50, 50) == pytest.approx(0.516, abs=5e-4)
     assert calls_per_period(0, 50, 25) == 0
 

@@ -6,7 +6,7 @@ import torch
 from codec_lib.entropy.priors import dual_masks, quadtree_masks
 
 SIZES = [(4, 2, 2), (8, 4, 6), (128, 7, 5), (6, 3, 4), (64, 1, 1), (2, 3, 3)]
-PUBLISHED = (  # papers.md 4.1: (group, corner) of each step; corners are top-left, top-right, bottom-left, bottom-right
+PUBLISHED = (  # official code of DCVC-DC: (group, corner) of each step; corners are top-left, top-right, bottom-left, bottom-right
     ((0, 0), (1, 1), (2, 2), (3, 3)),
     ((0, 3), (1, 2), (2, 1), (3, 0)),
     ((0, 2), (1, 3), (2, 0), (3, 1)),

@@ -1,6 +1,6 @@
 """The `conditional` codec: P frames conditioned on the frame before, I frames by `intra`.
 
-Structure of DCVC-DC (papers.md 4.1), in two sizes of the same classes, which a configuration (`config`, named by `profiles`) puts
+Structure of DCVC-DC (Li et al. 2023), in two sizes of the same classes, which a configuration (`config`, named by `profiles`) puts
 together from parts:
 
     motion       integers on a lattice (`lattice`, `motion_search`, `motion_coding`), or a learned flow (`learned_motion`)

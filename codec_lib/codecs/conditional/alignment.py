@@ -1,6 +1,6 @@
 """Features of the frame before, moved to where they are in this one: the finest scale with care, and all scales fused.
 
-Source: DCVC-DC (Li et al. 2023), sections 3.2 and 3.3; papers.md 4.1.
+Source: DCVC-DC (Li et al. 2023), sections 3.2 and 3.3, and its official code.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The decoded frame before and a feature that its decoder left behind are turned into contexts at three scales and a first
 prediction of the frame, with the decoded motion to say what has gone where.
 
-Source: DCVC-TCM (Sheng et al. 2022) and DCVC-DC (Li et al. 2023), papers.md 4.1. There features are extracted and then warped, at
+Source: DCVC-TCM (Sheng et al. 2022) and DCVC-DC (Li et al. 2023). There features are extracted and then warped, at
 full resolution and at two smaller ones (`alignment`). At lab size the frame is warped at full resolution, with a cubic
 spline, and folded into channels afterwards, since full-resolution convolutions are what costs.
 """

@@ -2,7 +2,7 @@
 
 At each of three scales the context of that scale joins the features. At lab size a linear transform of 16x16 blocks carries the
 signal, as in the `intra` codec: it starts as a DCT, and the deep part starts at zero. At paper size these are the contextual
-encoder and decoder of DCVC-DC (Li et al. 2023, papers.md 4.1), with its reconstruction U-Nets as the blocks of the finest scale.
+encoder and decoder of DCVC-DC (Li et al. 2023), with its reconstruction U-Nets as the blocks of the finest scale.
 """
 
 from __future__ import annotations

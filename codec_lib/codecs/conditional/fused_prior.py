@@ -5,7 +5,7 @@
 
 The latents of frames and those of learned motion have one each. Streams made with it are marked as not portable.
 
-Source: DCVC-DC (Li et al. 2023), section 3.4 and official code, papers.md 4.1. There the networks give scales themselves, here, as
+Source: DCVC-DC (Li et al. 2023), section 3.4, and its official code. There the networks give scales themselves, here, as
 in the rest of this library, their logarithms, as positions among the scale classes; and a quantiser step of 1 is where it
 starts.
 """

@@ -3,7 +3,7 @@
     frame, reference --SpyNet--> flow --g_a--> y --entropy model--> y_hat --g_s--> flow, feature
                                        feature of the frame before    `--- latents of the frame before
 
-Source: DCVC-DC (Li et al. 2023), motion encoder and decoder, papers.md 4.1. It runs in float32 whatever autocast says: in bfloat16 a
+Source: DCVC-DC (Li et al. 2023), motion encoder and decoder. It runs in float32 whatever autocast says: in bfloat16 a
 flow of 20 pixels is known to an eighth of a pixel.
 """
 

@@ -31,7 +31,7 @@ PAPER = ConditionalConfig(
     alignment="features", feature_adaptors=True, motion="learned", temporal_prior="context", spatial_prior="quadtree",
     density="laplace",
 )
-"""P frames of DCVC-DC (Li et al. 2023): 19,778,563 parameters. Widths and blocks from its official code, papers.md 4.1."""
+"""P frames of DCVC-DC (Li et al. 2023): 19,778,563 parameters. Widths and blocks from its official code."""
 
 WIDE = replace(LAB, analysis_blocks=(2, 3, 3), synthesis_blocks=(4, 4, 4), prior_width=288, mask=True)
 """The lab networks a tenth larger, so that residual coding, which has no contexts to read, can be as large as coding that has."""

@@ -62,11 +62,11 @@ PROFILES = {
         "signal_channels": 4, "signal_stride": 8, "latent_stride": 32,
         "lambda_low": LatentConfig.lambda_low, "lambda_high": LatentConfig.lambda_high}),
 }
-"""Sizes of the contextual codec, which is trained for squared error, as papers.md 1.5 has it.
+"""Sizes of the contextual codec, which is trained for squared error.
 
 `paper`: DCVC-DC's networks with Stable Diffusion's latents (4 channels at 1/8) in place of frames, so that contexts C0, C1, C2 lie
 at 1/8, 1/16 and 1/32; symbols at 1/32, where a cell holds 64 numbers of the latent, and motion as a learned flow, found in
-pixels. What DiffVC changed of DCVC-DC's widths and strides is not known (papers.md 1.1): this is the reading with fewest changes,
+pixels. What DiffVC changed of DCVC-DC's widths and strides is not known: this is the reading with fewest changes,
 and its widths and strides are fields."""
 WEIGHTS = {"mse": "lab"}
 """The size, and weights, of a profile that has none of its own. In `mse` nothing is trained for LPIPS but the generator: its I frames are

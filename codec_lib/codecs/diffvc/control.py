@@ -2,9 +2,8 @@
 
 A copy of the denoiser's encoder sees the noisy state and a hint, and its features are added to the denoiser's skip connections
 through convolutions that start at zero. So at first nothing changes, and the prior is as good as before; then it learns to
-follow the hint (Zhang et al. 2023). DiffVC's hint is the decoded latent y_hat with the largest temporal context C0
-(papers.md 1.5). Both lie at the denoiser's own resolution, so the stem that brings pictures down to it is replaced by one of
-stride 1.
+follow the hint (Zhang et al. 2023). DiffVC's hint is the decoded latent y_hat with the largest temporal context C0.
+Both lie at the denoiser's own resolution, so the stem that brings pictures down to it is replaced by one of stride 1.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ PROMPTS = ("learned", "text", "none")
 """How the denoiser is told the quantisation, see `prompt`."""
 UNLOCKED = {"attention": (), "decoder": ("network.up_blocks.", "network.conv_norm_out.", "network.conv_out.")}
 """What is trained of the prior besides its cross-attention, which has to learn what numbers mean, and its empty context. DiffVC is said
-to freeze the U-Net in one place and to fine-tune it in another (papers.md 1.5, which proposes "attention"); ControlNet leaves the decoder
-half to choice. "decoder" is the default since the lab's prior has a hundredth of Stable Diffusion's parameters: it has less to lose."""
+to freeze the U-Net in one place and to fine-tune it in another ("attention" is the first); ControlNet leaves the decoder half
+to choice. "decoder" is the default since the lab's prior has a hundredth of Stable Diffusion's parameters: it has less to lose."""
 
 
 @dataclass(frozen=True)

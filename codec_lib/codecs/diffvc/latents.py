@@ -6,7 +6,7 @@ another one altogether. So the decoded frame before is what is moved, and encode
     predicted = E(warp(x_hat, v)) + warp(y_hat - E(x_hat), v / 8).
 
 The second term carries along what the way through pixels has lost: where nothing moves, the prediction is y_hat itself.
-DiffVC's reviews disagree on whether temporal features come from the decoded frame or from its latent (papers.md 1.1); this
+DiffVC's reviews disagree on whether temporal features come from the decoded frame or from its latent; this
 prediction takes both.
 """
 

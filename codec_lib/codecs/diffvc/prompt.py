@@ -2,7 +2,7 @@
 
 The contextual codec multiplies with q_enc before it rounds and with q_dec after, one gain a channel and quality. Their ratio,
 averaged over channels, rises with the rate; it becomes tokens that the denoiser attends to, as it would to words, and so one
-model serves all rates (DiffVC, section on QPP; papers.md 1.5). How a number becomes tokens is not printed. Two readings, one
+model serves all rates (DiffVC, section on QPP). How a number becomes tokens is not printed. Two readings, one
 interface, prompt(r) -> (N, tokens, width):
 
     TextPrompt      r as text through CLIP's tokeniser and text encoder, as for Stable Diffusion

@@ -33,8 +33,8 @@ LEAST, MOST = -2.6, 1.75  # halvings; with the default ``still_offset`` I frames
 class LatentStructure(Structure):
     """`Structure` for I frames that are coded as pixels, and P frames as latents.
 
-    The defaults proposed in papers.md are an intra period of 32 and DCVC-DC's weights of 0.5, 1.2, 0.5, 0.9 for the errors of a group of
-    four (``offsets``). Here I frames come where P frames are worn (``refresh``), and all P frames were trained with
+    DiffVC does not say its own. The nearest guess is an intra period of 32 and DCVC-DC's weights of 0.5, 1.2, 0.5, 0.9 for the errors
+    of a group of four (``offsets``). Here I frames come where P frames are worn (``refresh``), and all P frames were trained with
     equal weights, so they get equal qualities; ``intra_period`` and ``offsets`` are there for whoever wants the others.
 
     At low rates I frames have to be much better than what is asked for, since P frames live on them; at high rates no better, since
