@@ -8,10 +8,16 @@ One model, the same streams, drawn with five prompts:
     random     r drawn at random for every frame, log r evenly over the range
     wrong      r of the quality at the other end of the range
 
-and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. What was drawn is measured as
-it is, as in the paper, and blended with the last I frame, as the lab shows it. BD-rates are those of the right prompt against each of
-the others, either way, in every perceptual metric that can be had here and in PSNR; beside it, how evenly the qualities of one model
-are spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
+and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. It does not ship; like the one
+that does, it is made in three runs (steps, batches and crops as the card of `diffvc-generator` has them):
+
+    train diffvc-generator --option prompt=none --data CLIPS PHOTOGRAPHS --steps 2200 --batch 12 --crop 192
+    train diffvc-generator --option prompt=none ... --steps 2600 --start FIRST
+    train diffvc-gates     --option prompt=none ... --steps 600 --start SECOND
+
+What was drawn is measured as it is, as in the paper, and blended with the last I frame, as the lab shows it. BD-rates are those of the
+right prompt against each of the others, either way, in every perceptual metric that can be had here and in PSNR; beside it, how evenly
+the qualities of one model are spread: on how many neighbouring pairs of 16 qualities rate and PSNR both rise.
 """
 
 from __future__ import annotations
