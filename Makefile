@@ -56,7 +56,7 @@ test: $(ENV_STAMP) ## run every test: units, streams, then all chapters cell by 
 	@$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with book/nbval.cfg chapters $(PYTEST_ARGS)
 
 lint: $(ENV_STAMP) ## check style
-	@$(PY) -m ruff check codec_lib tests tools
+	@$(PY) -m ruff check .
 
 serve: book ## build the book and serve it on http://localhost:8000
 	@echo "== http://localhost:$(PORT) (Ctrl-C ends)"
