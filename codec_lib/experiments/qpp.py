@@ -8,8 +8,8 @@ One model, the same streams, drawn with five prompts:
     random     r drawn at random for every frame, log r evenly over the range
     wrong      r of the quality at the other end of the range
 
-and, where its checkpoint is there, a second model that was trained as long without any prompt: `alone`. It does not ship; like the one
-that does, it is made in three runs (steps, batches and crops as the card of `diffvc-generator` has them):
+and a second model that was trained as long without any prompt, `alone`. Like the one with prompts it was made in three runs (steps,
+batches and crops as their cards have them):
 
     train diffvc-generator --option prompt=none --data CLIPS PHOTOGRAPHS --steps 2200 --batch 12 --crop 192
     train diffvc-generator --option prompt=none ... --steps 2600 --start FIRST
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.diffvc.codec import DiffVCCodec
 from codec_lib.codecs.diffvc.export import GENERATOR
 from codec_lib.codecs.protocol import load_codec
@@ -59,7 +60,6 @@ CHECK, CHECK_QUALITY = "sample:carphone", QUALITIES[1]
 ALONE = "alone"
 SAVING, RISING = "saving", "rising pairs"
 RESUMABLE = True
-TAKES_CHECKPOINTS = True
 
 
 class Told(nn.Module):
@@ -108,15 +108,11 @@ RIGHT, RIGHT_BLENDED = named("right"), named("right", blended=True)
 OTHERS, OTHERS_BLENDED = (tuple(named(p, blended) for p in INSTEAD) for blended in (False, True))
 
 
-def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, checkpoints: Path | None = None,
-            out: Path | None = None, resume: Results | None = None) -> Results:
-    """Rate points of each prompt on ``clips`` (the offline samples unless given).
-
-    checkpoints: folder with diffvc-generator-lab-none.safetensors, the model without prompts; without it that is left out.
-    """
+def measure(clips: Sequence[str] | None = None, progress: Progress | None = None, *, out: Path | None = None,
+            resume: Results | None = None) -> Results:
+    """Rate points of each prompt, and of the model without any, on ``clips`` (the offline samples unless given)."""
     codec = load_codec("diffvc", detail=False)
-    file = checkpoints and Path(checkpoints) / f"{GENERATOR}-lab-none.safetensors"
-    alone = {ALONE: (load_codec("diffvc", generator=file, detail=False), None)} if file and file.is_file() else {}
+    alone = {ALONE: (load_codec("diffvc", generator=checkpoint_path(GENERATOR, "lab-none"), detail=False), None)}
 
     def ways(point: str = "") -> dict[str, tuple[DiffVCCodec, nn.Module | None]]:
         return {p: (codec, prompt) for p, prompt in prompts(codec, point).items()} | alone
@@ -133,7 +129,7 @@ def measure(clips: Sequence[str] | None = None, progress: Progress | None = None
         if progress:
             progress(len(QUALITIES), len(QUALITIES), video.name)
     results = log.finish()
-    _compare(results, [p for p in INSTEAD if p in ways()])
+    _compare(results, INSTEAD)
     _keep_check(results, codec)
     return results
 

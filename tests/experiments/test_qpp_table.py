@@ -7,6 +7,7 @@ import torch
 from tiny_conditional import moving_video
 from tiny_diffvc import tiny_diffvc
 
+from codec_lib.checkpoint import checkpoint_path
 from codec_lib.codecs.diffvc.picture import Gates
 from codec_lib.experiments import qpp as table
 from codec_lib.experiments.records import Record, Results
@@ -51,7 +52,7 @@ def test_measured_resumed_and_shown(monkeypatch, tmp_path):
     write_video(moving_video(3, 64, 64), clip)
     results = table.measure([str(clip)], out=out)
     labels = {r.label for r in results.records}
-    assert labels == {table.named(p, b) for p in ("right", "without", "zero", "random", "wrong") for b in (False, True)}
+    assert labels == {table.named(p, b) for p in ("right", *table.INSTEAD) for b in (False, True)}
     for quality in table.QUALITIES:
         assert len({r.bytes for r in results.records if r.quality == quality}) == 1
     assert "dists" not in results.records[0].metrics
@@ -87,12 +88,10 @@ def test_savings_are_bd_rates_the_other_way_round():
     assert next(r for r in rows if r["metric"] == "psnr")["without"] == pytest.approx(-10, abs=0.1)
 
 
-def test_a_model_without_prompts_joins_where_its_checkpoint_is(monkeypatch, tmp_path):
+def test_the_model_without_prompts_is_its_own_checkpoint(monkeypatch):
     loaded = []
     monkeypatch.setattr(table, "load_codec", lambda name, **options: (loaded.append(options), tiny_diffvc())[1])
     monkeypatch.setattr(table, "find_clips", lambda name: [])
     monkeypatch.setattr(table, "_keep_check", lambda *args: None)
-    table.measure(checkpoints=tmp_path)
-    (tmp_path / "diffvc-generator-lab-none.safetensors").touch()
-    table.measure(checkpoints=tmp_path)
-    assert [o.get("generator") for o in loaded] == [None, None, tmp_path / "diffvc-generator-lab-none.safetensors"]
+    table.measure()
+    assert [o.get("generator") for o in loaded] == [None, checkpoint_path("diffvc-generator", "lab-none")]
