@@ -8,8 +8,8 @@ One model, the same streams, drawn with five prompts:
     random     r drawn at random for every frame, log r evenly over the range
     wrong      r of the quality at the other end of the range
 
-and a second model that was trained as long without any prompt, `alone`. Like the one with prompts it was made in three runs (steps,
-batches and crops as their cards have them):
+and a second model that was trained as long without any prompt, `alone`. Like the one with prompts it takes three runs (how far it is,
+its card says):
 
     train diffvc-generator --option prompt=none --data CLIPS PHOTOGRAPHS --steps 2200 --batch 12 --crop 192
     train diffvc-generator --option prompt=none ... --steps 2600 --start FIRST
